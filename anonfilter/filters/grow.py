@@ -1,0 +1,224 @@
+"""grow: extends regions in space, and tracks in time beyond their first and last sighting."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from anonfilter import assoc
+from anonfilter.filter import Env, RecordFilter
+from anonfilter.filters.interp import union
+from anonfilter.frame import StreamInfo
+from anonfilter.options import Duration, Option
+from anonfilter.records import Box, FrameRecord, Region
+
+# A velocity is fitted to at most so many sightings, none older than so many frames. Going backward from a first
+# sighting they lie in the future: look-ahead beyond `before`.
+_SIGHTINGS, _SPAN, _FUTURE = 5, 15, 4
+# A region without a track is taken to be another frame's, from this overlap on.
+_SAME = 0.5
+
+
+@dataclass(slots=True)
+class _End:
+    """The latest sightings of a track that is there or was there shortly ago."""
+
+    seen: deque[tuple[int, Region]] = field(default_factory=lambda: deque(maxlen=_SIGHTINGS))
+    closed: bool = False
+    """Removed by hand since: do not go on."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a frame held when it came: by track (several regions joined), without a track, removed by hand."""
+
+    tracks: dict[int, Region] = field(default_factory=dict)
+    loose: list[Region] = field(default_factory=list)
+    removed: list[Region] = field(default_factory=list)
+
+    def blocks(self, track: int) -> bool:
+        """Whether that track's region was removed from this frame."""
+        return any(region.track == track for region in self.removed)
+
+
+class Grow(RecordFilter):
+    """Space: every region but zones is scaled about its centre and padded. A bitmap becomes the whole grown box.
+
+    Time: where a track has no region, up to `after` frames after its last one and `before` frames before its next
+    get a region of src "grow": the hull of the box at that end and the same box moved on with the end's velocity, so
+    that it covers an object that stops as well as one that goes on; it may widen on the way, never shrink. A region
+    without a track stays where it is for as long, except on frames where the like is found again. Frames from which a
+    person removed a region end its growth.
+    """
+
+    name = "grow"
+    help = "Extend both ends of a track in time, and boxes in space."
+    options = (
+        Option("before", "duration", Duration(5), "time before the first region of a track", min=0),
+        Option("after", "duration", Duration(5), "time after the last region of a track", min=0),
+        Option("scale", "float", 1.1, "factor on width and height", min=1, max=10),
+        Option("pad", "float", 0.0, "added on every side, after scaling", min=0, max=4096, unit="luma samples"),
+    )
+
+    def lookahead(self, stream: StreamInfo) -> int | None:
+        """Frames before a first region, and those that tell its velocity."""
+        before: int = self.opts["before"].frames(stream.rate)
+        return before + _FUTURE if before else 0
+
+    def open(self, env: Env) -> None:
+        """Start without tracks."""
+        super().open(env)
+        self._before, self._after = (self.opts[key].frames(env.stream.rate) for key in ("before", "after"))
+        self._delay = _FUTURE if self._before else 0
+        self._waiting: dict[int, FrameRecord] = {}
+        self._seen: dict[int, _Seen] = {}
+        self._ends: dict[int, _End] = {}
+        self._loose: list[tuple[int, Region]] = []
+        self._next = 0  # first frame that _extend has not seen
+
+    def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
+        """Scale, extend, and give what no later frame can extend any more."""
+        record.regions = [self._scaled(region) for region in record.regions]
+        if not self._waiting:
+            self._next = record.n
+        self._waiting[record.n] = record
+        self._seen[record.n] = _seen(record)
+        return list(self._advance(record.n - self._delay, record.n - self._delay - self._before))
+
+    def flush(self) -> Iterable[FrameRecord]:
+        """The rest."""
+        last = max(self._waiting, default=-1)
+        return list(self._advance(last, last))
+
+    def _advance(self, extend: int, leave: int) -> Iterator[FrameRecord]:
+        while self._next <= extend:
+            if self._next in self._waiting:
+                self._extend(self._next)
+            self._next += 1
+        for n in list(self._waiting):
+            if n > leave:
+                break
+            yield self._waiting.pop(n)
+            self._seen.pop(n)
+
+    def _scaled(self, region: Region) -> Region:
+        x0, y0, x1, y1 = region.box
+        dx, dy = ((self.opts["scale"] - 1) / 2 * side + self.opts["pad"] for side in (x1 - x0, y1 - y0))
+        if region.src == "zone" or region.deleted or not (dx or dy):
+            return region
+        shape = "rect" if region.mask is not None else region.shape
+        return region.with_(box=(x0 - dx, y0 - dy, x1 + dx, y1 + dy), mask=None, shape=shape)
+
+    def _extend(self, n: int) -> None:
+        """Add to frame n what goes on from before, and to the frames before it what begins here."""
+        here = self._seen[n]
+        grown = self._waiting[n].regions
+        for track, end in list(self._ends.items()):
+            last, region = end.seen[-1]
+            if n - last > self._after:
+                del self._ends[track]
+            elif track not in here.tracks:
+                end.closed = end.closed or here.blocks(track)
+                if not end.closed:
+                    grown.append(_moved(list(end.seen), last, n, region))
+        for track, region in here.tracks.items():
+            end = self._ends.setdefault(track, _End())
+            if not end.seen or end.seen[-1][0] != n - 1:
+                self._begin(track, region, n)
+            if end.closed or (end.seen and n - end.seen[0][0] > _SPAN):
+                end.seen = deque((s for s in end.seen if n - s[0] <= _SPAN and not end.closed), _SIGHTINGS)
+            end.seen.append((n, region))
+            end.closed = False
+        self._hold_loose(n, here)
+
+    def _begin(self, track: int, region: Region, n: int) -> None:
+        """Track's region begins on frame n: go back from it."""
+        coming = [(n, region)]
+        for m in range(n + 1, n + _FUTURE + 1):
+            if m in self._seen and track in self._seen[m].tracks:
+                coming.append((m, self._seen[m].tracks[track]))
+        for m in range(n - 1, n - self._before - 1, -1):
+            seen = self._seen.get(m)
+            if seen is None or track in seen.tracks or seen.blocks(track):
+                return
+            self._waiting[m].regions.append(_moved(coming, n, m, region))
+
+    def _hold_loose(self, n: int, here: _Seen) -> None:
+        """The same for regions without a track: they stay where they are."""
+        self._loose = [
+            (m, region)
+            for m, region in self._loose
+            if n - m <= self._after and not _found(region, here.removed)
+        ]
+        for _, region in self._loose:
+            if not _found(region, here.loose):
+                self._waiting[n].regions.append(_still(region))
+        for region in here.loose:
+            for m in range(n - 1, n - self._before - 1, -1):
+                seen = self._seen.get(m)
+                if seen is None or _found(region, seen.removed):
+                    break
+                if not _found(region, seen.loose):
+                    self._waiting[m].regions.append(_still(region))
+            if self._after:
+                self._loose.append((n, region))
+
+
+def _seen(record: FrameRecord) -> _Seen:
+    seen = _Seen()
+    for region in record.regions:
+        if region.src == "zone":
+            continue
+        if region.deleted:
+            seen.removed.append(region)
+        elif region.track is None:
+            seen.loose.append(region)
+        else:
+            known = seen.tracks.get(region.track)
+            seen.tracks[region.track] = region if known is None else known.with_(box=union(known.box, region.box))
+    return seen
+
+
+def _found(region: Region, among: list[Region]) -> bool:
+    boxes = [other.box for other in among if other.cls == region.cls]
+    return bool(boxes) and bool((assoc.iou(assoc.as_array([region.box]), assoc.as_array(boxes)) >= _SAME).any())
+
+
+def _still(region: Region) -> Region:
+    return region.with_(src="grow", poly=None)
+
+
+def _moved(seen: list[tuple[int, Region]], start: int, n: int, region: Region) -> Region:
+    """The region of frame `start`, at frame n: hull of its box and that box moved on as `seen` tells."""
+    shape = "rect" if region.mask is not None else region.shape
+    return region.with_(
+        box=extrapolate([(m, r.box) for m, r in seen], start, n), src="grow", poly=None, mask=None, shape=shape
+    )
+
+
+def extrapolate(seen: list[tuple[int, Box]], start: int, n: int) -> Box:
+    """Hull of the box at frame `start` (one of `seen`) and the same box moved on to frame n.
+
+    The velocities of the centre and of the size are least-squares slopes; a size that shrinks is kept.
+    """
+    boxes = dict(seen)
+    box = boxes[start]
+    if len(boxes) < 2:
+        return box
+    frames = np.array(list(boxes), dtype=np.float64)
+    edges = assoc.as_array(list(boxes.values()))
+    away = frames - frames.mean()
+    slope = away @ edges / (away @ away)
+    steps = n - start
+    dx, dy = (steps * (slope[i] + slope[i + 2]) / 2 for i in (0, 1))
+    wider, taller = (max(0.0, steps * (slope[i + 2] - slope[i]) / 2) for i in (0, 1))
+    x0, y0, x1, y1 = box
+    moved = (x0 + dx - wider, y0 + dy - taller, x1 + dx + wider, y1 + dy + taller)
+    hull = union(box, moved)
+    return float(hull[0]), float(hull[1]), float(hull[2]), float(hull[3])
+
+
+FILTER = Grow

@@ -1,0 +1,220 @@
+"""interp: fills the frames between two sightings of a track."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from anonfilter.filter import Env, RecordFilter
+from anonfilter.frame import StreamInfo
+from anonfilter.options import Duration, Option
+from anonfilter.records import Box, FrameRecord, Region
+
+# Sightings on either side of a gap that shape its curve. pchip's slopes depend on one beyond the gap, makima's on two;
+# a cubic spline's on all, by a factor of 0.27 less for each further one.
+_KNOTS = 4
+
+
+@dataclass(slots=True)
+class _Line:
+    """Sightings of one track, in order: frames, boxes, and the frames it was removed from by hand."""
+
+    frames: deque[int] = field(default_factory=deque)
+    regions: deque[Region] = field(default_factory=deque)
+    removed: set[int] = field(default_factory=set)
+
+    def add(self, n: int, region: Region) -> None:
+        """A sighting at frame n; a second one on a frame widens the first."""
+        if self.frames and self.frames[-1] == n:
+            self.regions[-1] = self.regions[-1].with_(box=union(self.regions[-1].box, region.box))
+        else:
+            self.frames.append(n)
+            self.regions.append(region)
+
+
+class Interp(RecordFilter):
+    """A gap of at most `gap` frames between two regions of a track is filled, looked-at frames too: a detector that
+    misses a face for three frames must not uncover it.
+
+    Centre and size are interpolated, not edges, so that a box cannot turn inside out, and the result is joined with
+    the linear interpolation: whatever the method, it contains the straight path's box and so is never smaller than
+    the smaller end. Frames from which a person removed the track's region stay empty, and so do those between two of
+    them. src is "interp", score the lower of both ends.
+    """
+
+    name = "interp"
+    help = "Fill the frames between two sightings of a track."
+    options = (
+        Option(
+            "method",
+            "enum",
+            "pchip",
+            "curve through the sightings",
+            choices=(
+                ("pchip", "smooth, without overshoot (Fritsch and Butland)"),
+                ("nearest", "the nearer sighting"),
+                ("linear", "straight from one to the next"),
+                ("cubic", "cubic spline; may overshoot"),
+                ("makima", "modified Akima; overshoots little"),
+            ),
+        ),
+        Option("gap", "duration", Duration(1, "s"), "longest gap to fill; -1 fills any, and needs the whole clip", min=-1),
+    )  # fmt: skip
+
+    def lookahead(self, stream: StreamInfo) -> int | None:
+        """Frame m is filled if its track is seen again by frame m + gap."""
+        gap = self.opts["gap"]
+        return None if gap.value < 0 else gap.frames(stream.rate)
+
+    def open(self, env: Env) -> None:
+        """Start without tracks."""
+        super().open(env)
+        self._gap = self.lookahead(env.stream)
+        self._waiting: dict[int, FrameRecord] = {}
+        self._lines: dict[int, _Line] = {}
+        self._ends: dict[int, list[int]] = {}  # frame -> tracks seen on it
+
+    def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
+        """Note the sightings; give the frame that is `gap` frames back."""
+        self._waiting[record.n] = record
+        for region in record.regions:
+            if region.track is None or region.src == "zone":
+                continue
+            line = self._lines.setdefault(region.track, _Line())
+            if region.deleted:
+                line.removed.add(record.n)
+                continue
+            line.add(record.n, region)
+            ends = self._ends.setdefault(record.n, [])
+            if region.track not in ends:
+                ends.append(region.track)
+        if self._gap is None:
+            return ()
+        return list(self._release(record.n - self._gap))
+
+    def flush(self) -> Iterable[FrameRecord]:
+        """The rest."""
+        return list(self._release(None))
+
+    def _release(self, last: int | None) -> Iterator[FrameRecord]:
+        """Frames up to `last`. Before a frame leaves, the gaps that begin on it are filled: all that can be known by
+        its time is known, and is the same however many frames are pushed at once."""
+        for n in list(self._waiting):
+            if last is not None and n > last:
+                break
+            for track in self._ends.pop(n - 1, ()):
+                self._fill(track, n - 1)
+            yield self._waiting.pop(n)
+
+    def _fill(self, track: int, start: int) -> None:
+        """Fill the gap that begins after the sighting at frame `start`, and forget what no later gap needs."""
+        line = self._lines[track]
+        at = line.frames.index(start)
+        if at + 1 == len(line.frames) or not self._near(start, line.frames[at + 1]):
+            # Not seen again in time. What is known of it by now is what comes after, if anything.
+            self._forget(line, at + 1)
+            if not line.frames and not any(n > start for n in line.removed):
+                del self._lines[track]
+            return
+        stop = line.frames[at + 1]
+        wanted = self._open_frames(line, start, stop)
+        if wanted:
+            low, high = at, at + 1
+            while low > 0 and at - low + 1 < _KNOTS:
+                low -= 1
+            while high + 1 < len(line.frames) and high - at < _KNOTS:
+                if not self._near(line.frames[high], line.frames[high + 1]):
+                    break
+                high += 1
+            used = range(low, high + 1)
+            knots = np.array([line.frames[i] for i in used], dtype=np.float64)
+            states = np.array([_state(line.regions[i].box) for i in used])
+            boxes = path(self.opts["method"], knots, states, at - low, np.array(wanted, dtype=np.float64))
+            for n, box in zip(wanted, boxes, strict=True):
+                region = between(line.regions[at], line.regions[at + 1], (n - start) / (stop - start), box)
+                self._waiting[n].regions.append(region)
+        self._forget(line, max(0, at + 2 - _KNOTS))
+
+    def _near(self, start: int, stop: int) -> bool:
+        return self._gap is None or stop - start - 1 <= self._gap
+
+    def _open_frames(self, line: _Line, start: int, stop: int) -> list[int]:
+        """Frames between two sightings that are to be filled: all, but for those from the first to the last removed."""
+        removed = [n for n in line.removed if start < n < stop]
+        if not removed:
+            return list(range(start + 1, stop))
+        return [*range(start + 1, min(removed)), *range(max(removed) + 1, stop)]
+
+    def _forget(self, line: _Line, count: int) -> None:
+        if count:
+            oldest = line.frames[count - 1]
+            line.removed = {n for n in line.removed if n > oldest}
+            for _ in range(count):
+                line.frames.popleft()
+                line.regions.popleft()
+
+
+def union(a: Box, b: Box) -> Box:
+    """The smallest box around both."""
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def _state(box: Box) -> tuple[float, float, float, float]:
+    """Centre and size."""
+    x0, y0, x1, y1 = box
+    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
+
+
+def _boxes(states: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(N, 4) boxes of (N, 4) centres and sizes."""
+    centre, half = states[:, :2], np.maximum(states[:, 2:], 0.0) / 2
+    return np.hstack([centre - half, centre + half])
+
+
+def path(
+    method: str, knots: npt.NDArray[np.float64], states: npt.NDArray[np.float64], at: int, frames: npt.NDArray[Any]
+) -> list[Box]:
+    """Boxes on `frames`, which lie between knots at and at + 1.
+
+    knots: (K,) frames, rising. states: (K, 4) centre x, y, width, height. Each box contains the linear one.
+    """
+    share = ((frames - knots[at]) / (knots[at + 1] - knots[at]))[:, None]
+    straight = _boxes(states[at] + share * (states[at + 1] - states[at]))
+    if method == "linear":
+        curve = straight
+    elif method == "nearest":
+        curve = _boxes(np.where(share <= 0.5, states[at], states[at + 1]))
+    else:
+        curve = _boxes(_spline(method, knots, states)(frames))
+    low = np.minimum(straight[:, :2], curve[:, :2])
+    high = np.maximum(straight[:, 2:], curve[:, 2:])
+    return [(float(a), float(b), float(c), float(d)) for a, b, c, d in np.hstack([low, high])]
+
+
+def _spline(method: str, knots: npt.NDArray[np.float64], states: npt.NDArray[np.float64]) -> Any:
+    from scipy.interpolate import Akima1DInterpolator, CubicSpline, PchipInterpolator
+
+    if method == "makima":
+        return Akima1DInterpolator(knots, states, method="makima")
+    return PchipInterpolator(knots, states) if method == "pchip" else CubicSpline(knots, states)
+
+
+def between(a: Region, b: Region, share: float, box: Box) -> Region:
+    """A region between two of the same track, at `share` of the way, with that box."""
+    poly = None
+    if a.poly is not None and b.poly is not None and len(a.poly) == len(b.poly):
+        poly = tuple(
+            (x0 + share * (x1 - x0), y0 + share * (y1 - y0))
+            for (x0, y0), (x1, y1) in zip(a.poly, b.poly, strict=True)
+        )
+    # An ellipse is drawn only where both ends are one; else the whole box is covered.
+    shape = a.shape if a.shape == b.shape else "rect"
+    return Region(box, a.cls, min(a.score, b.score), "interp", a.track, shape, poly)
+
+
+FILTER = Interp

@@ -1,0 +1,82 @@
+"""What blur, pixelize and fill share: which regions they take and how a region becomes a kernel target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import binary_dilation
+
+from anonfilter.filter import PixelWriter
+from anonfilter.frame import Frame
+from anonfilter.kernels import ops
+from anonfilter.kernels.formats import PixFmt
+from anonfilter.kernels.targets import Target
+from anonfilter.options import Option
+from anonfilter.records import Box, FrameRecord, Region
+from anonfilter.regionmask import bitmap
+
+CLASSES = Option("classes", "list", (), "write only objects of these classes, separated by '|' (default: all)")
+SHAPE = Option(
+    "shape",
+    "enum",
+    "rect",
+    "shape that covers a box; an ellipse is drawn around the box, never inside it",
+    choices=("rect", "ellipse"),
+)
+FEATHER = Option("feather", "int", 0, "soft edge outside of the object", min=0, max=256, unit="luma samples")
+
+# libavutil's AVChromaLocation. Unspecified is taken as left: its mask contains that of the centred siting.
+_SITING = {2: "center", 3: "topleft"}
+_MASK_DILATION = 2
+
+
+class Painter(PixelWriter):
+    """Base of the pixel writers that cover objects. Options of a subclass include CLASSES, SHAPE and FEATHER."""
+
+    def select(self, record: FrameRecord) -> Sequence[Region]:
+        """All regions of the wanted classes, except those removed by hand."""
+        wanted = self.opts["classes"]
+        return [r for r in record.regions if not r.deleted and (not wanted or r.cls in wanted)]
+
+    def render(self, frame: Frame, regions: Sequence[Region]) -> None:
+        """Cover the regions in place."""
+        targets = [self.target(region) for region in regions]
+        siting = _SITING.get(self.env.stream.chroma_location, "left")
+        self.paint(frame.planes(), frame.fmt, targets, siting)
+
+    def target(self, region: Region) -> Target:
+        """The kernel target of one region."""
+        if region.mask is not None:
+            box, mask = dilate(region.box, bitmap(region.box, region.mask))
+            return ops.target(box, "mask", mask)
+        if region.shape is not None:
+            return ops.target(region.box, region.shape)
+        if self.opts["shape"] == "ellipse":
+            return ops.target(around(region.box), "ellipse")
+        return ops.target(region.box, "rect")
+
+    def paint(self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str) -> None:
+        """Run the kernel."""
+        raise NotImplementedError
+
+
+def around(box: Box) -> Box:
+    """The box whose inscribed ellipse passes through the corners of `box`, so that it covers all of it.
+
+    One luma sample is added on each side, since the kernel decides by sample centres.
+    """
+    x0, y0, x1, y1 = box
+    dx = (x1 - x0) * (math.sqrt(2) - 1) / 2 + 1
+    dy = (y1 - y0) * (math.sqrt(2) - 1) / 2 + 1
+    return x0 - dx, y0 - dy, x1 + dx, y1 + dy
+
+
+def dilate(box: Box, mask: npt.NDArray[np.bool_]) -> tuple[Box, npt.NDArray[np.uint8]]:
+    """Grow a bitmap by two luma samples in all directions, and its box with it."""
+    grown = binary_dilation(np.pad(mask, _MASK_DILATION), np.ones((3, 3), bool), iterations=_MASK_DILATION)
+    x0, y0 = math.floor(box[0]) - _MASK_DILATION, math.floor(box[1]) - _MASK_DILATION
+    height, width = grown.shape
+    return (float(x0), float(y0), float(x0 + width), float(y0 + height)), grown.astype(np.uint8)

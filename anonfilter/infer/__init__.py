@@ -1,0 +1,116 @@
+"""Runs a net: float32 tensor in, named float32 tensors out. Which engine does it is chosen here.
+
+On the CPU ONNX Runtime is the base dependency: on AVX2 hardware, with the graph rewritten (onnxgraph.py), it is as
+fast as OpenVINO or faster (bench/infer.py). OpenVINO, an extra, runs nets in bf16 where the CPU multiplies bf16
+natively and then takes half of ONNX Runtime's time, so there it is preferred if it is installed. Nothing heavy is
+imported before a session is opened.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from anonfilter.errors import ModelError
+
+Tensor = npt.NDArray[np.float32]
+ENGINES = ("auto", "onnxruntime", "openvino")
+
+
+class Session(Protocol):
+    """A net that is ready to run.
+
+    input_name: name of its one input. outputs: names of its outputs, in the file's order. engine: what runs it.
+    """
+
+    input_name: str
+    outputs: tuple[str, ...]
+    engine: str
+
+    def run(self, tensor: npt.NDArray[Any]) -> dict[str, Tensor]:
+        """tensor: float32 (N, C, H, W), contiguous, of the shape the session was opened with. The arrays that come
+        back may be overwritten by the next call. Raises ModelError if the engine fails."""
+        ...
+
+    def close(self) -> None:
+        """Give the engine's memory back."""
+        ...
+
+
+def open_session(
+    path: str | Path,
+    *,
+    shapes: Mapping[str, tuple[int, ...]],
+    device: str = "cpu",
+    threads: int = 0,
+    engine: str = "auto",
+) -> Session:
+    """Load an ONNX file for tensors of fixed shapes.
+
+    shapes: shape of each input that is to be fixed, by name ("" is the net's first input). device: "cpu" ("cuda[:N]"
+    is a seam). threads: 0 = as many as this process may use. engine: one of ENGINES. Raises ModelError, in one line,
+    if the file is not a net, the engine is not installed or the device is not built.
+    """
+    if device != "cpu":
+        raise ModelError(f"inference on device {device!r} is not built yet: use device=cpu")
+    if engine not in ENGINES:
+        raise ModelError(f"unknown inference engine {engine!r}: use one of {', '.join(ENGINES)}")
+    if engine == "auto":
+        engine = choose_engine()
+    try:
+        model = Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}") from None
+    count = threads or available_cores()
+    if engine == "openvino":
+        from anonfilter.infer.openvino import OpenVinoSession
+
+        return OpenVinoSession(path, model, shapes, count)
+    from anonfilter.infer.onnx import OnnxSession
+
+    return OnnxSession(path, model, shapes, count)
+
+
+def choose_engine() -> str:
+    """The engine that "auto" means on this machine."""
+    if native_bf16() and importlib.util.find_spec("openvino") is not None:
+        return "openvino"
+    return "onnxruntime"
+
+
+def native_bf16(cpuinfo: str | Path = "/proc/cpuinfo") -> bool:
+    """Whether the CPU multiplies bf16 (AVX512_BF16 or AMX). False where the system does not tell."""
+    try:
+        text = Path(cpuinfo).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, and a container's CPU quota, which Python does not look at."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()[:2]
+        if quota != "max":
+            cores = min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        pass
+    return max(1, cores)
+
+
+def first_line(error: BaseException) -> str:
+    """One line of an engine's message, which may be a page."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

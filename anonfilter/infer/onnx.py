@@ -1,0 +1,75 @@
+"""Sessions of ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from anonfilter.errors import ModelError
+from anonfilter.infer import Tensor, first_line
+from anonfilter.infer.onnxgraph import describe, rewrite
+
+
+class OnnxSession:
+    """A net in ONNX Runtime. See anonfilter.infer.Session."""
+
+    engine = "onnxruntime"
+
+    def __init__(
+        self, path: str | Path, model: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int
+    ) -> None:
+        try:
+            import onnxruntime as ort
+        except ImportError:
+            raise ModelError("onnxruntime is not installed: pip install onnxruntime") from None
+        try:
+            first = describe(model).inputs[0].name
+            fixed = {name or first: shape for name, shape in shapes.items()}
+            self._session = ort.InferenceSession(
+                rewrite(model, fixed), _options(ort, threads), providers=["CPUExecutionProvider"]
+            )
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+        except Exception as error:  # onnxruntime raises a dozen types of its own, without a common base
+            raise ModelError(f"{path}: onnxruntime cannot load it: {first_line(error)}") from None
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise ModelError(f"{path}: a net with one input is needed, this has {len(inputs)}")
+        self.input_name: str = inputs[0].name
+        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+        self._dtype = {"tensor(float)": np.float32, "tensor(float16)": np.float16}.get(inputs[0].type)
+        if self._dtype is None:
+            raise ModelError(f"{path}: its input is {inputs[0].type}, float or float16 is needed")
+        self._path = path
+
+    def run(self, tensor: npt.NDArray[Any]) -> dict[str, Tensor]:
+        """See anonfilter.infer.Session.run."""
+        feed = {self.input_name: tensor.astype(self._dtype, copy=False)}
+        try:
+            results = self._session.run(self.outputs, feed)
+        except Exception as error:
+            raise ModelError(f"{self._path}: onnxruntime failed: {first_line(error)}") from None
+        return {
+            name: np.asarray(result, dtype=np.float32)
+            for name, result in zip(self.outputs, results, strict=True)
+        }
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def _options(ort: Any, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A pool that spins between nets takes the cores away from the decoder and the encoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options

@@ -1,0 +1,81 @@
+"""One run of the tool, as data: what the command line and the Python API both fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Progress:
+    """State of a run, handed to Job.progress about twice a second and once at the end.
+
+    frame: frames written. total: estimate, 0 if unknown. fps: frames per second of wall time. out_time: seconds of
+    output. size: bytes written. speed: out_time per second of wall time. stage: "render", "pass 1", "pass 2".
+    done: True in the last call.
+    """
+
+    frame: int = 0
+    total: int = 0
+    fps: float = 0.0
+    out_time: float = 0.0
+    size: int = 0
+    speed: float = 0.0
+    stage: str = "render"
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Job:
+    """input, output: paths or "-" or URLs. graph: filter graph text, graph_source: what errors call it.
+
+    ss, to, t: input side, seconds. out_ss, out_to, out_t: output side. input_format, output_format: -f.
+    input_options: left-over options before -i, for the demuxer and decoder. codec: -c:v (None: the muxer's default,
+    libx264 for mp4, mov and mkv). encoder_options: everything given for the encoder, by its ffmpeg name without the
+    stream specifier ("crf", "preset", "b" for -b:v); an option nobody knows is an error. muxer_options likewise.
+    pix_fmt: -pix_fmt. audio: False for -an. overwrite: True -y, False -n or unknown (an existing output is then an
+    error). threads: decoder and encoder, 0 = auto. ring_memory: bytes that the frame ring may take. passes: force 1
+    or 2, None lets the planner choose. ignore_errors: -err_detect ignore_err. keep_metadata: -map_metadata 0.
+    """
+
+    input: str
+    output: str
+    graph: str = ""
+    graph_source: str = "-vf"
+    ss: float | None = None
+    to: float | None = None
+    t: float | None = None
+    out_ss: float | None = None
+    out_to: float | None = None
+    out_t: float | None = None
+    input_format: str | None = None
+    output_format: str | None = None
+    input_options: dict[str, str] = field(default_factory=dict)
+    codec: str | None = None
+    encoder_options: dict[str, str] = field(default_factory=dict)
+    muxer_options: dict[str, str] = field(default_factory=dict)
+    pix_fmt: str | None = None
+    audio: bool = True
+    overwrite: bool = False
+    threads: int = 0
+    ring_memory: int = 1 << 30
+    passes: int | None = None
+    ignore_errors: bool = False
+    keep_metadata: bool = False
+    progress: Callable[[Progress], None] | None = None
+    log: Callable[[str, str], None] | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What a finished run tells: frames written, seconds taken, frames that had regions, regions in all, passes made,
+    what was dropped for privacy (one line each), frames the decoder flagged corrupt, and the output's size."""
+
+    frames: int = 0
+    seconds: float = 0.0
+    covered_frames: int = 0
+    regions: int = 0
+    passes: int = 1
+    dropped: list[str] = field(default_factory=list)
+    corrupt: int = 0
+    size: int = 0

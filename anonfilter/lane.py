@@ -1,0 +1,56 @@
+"""The record lane of a run: the chain of readers and record filters, and the packets that travel beside it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from anonfilter.filter import RecordLane
+from anonfilter.frame import Frame
+from anonfilter.records import FrameRecord
+
+
+class Lane:
+    """Pushes a record for every frame through all filters, in order.
+
+    Packets to copy (audio) wait here for the record of the frame that they came after, so that the order of the file
+    survives the look-ahead and the muxer need not buffer for it.
+    """
+
+    def __init__(self, filters: Sequence[RecordLane]) -> None:
+        self.filters = list(filters)
+        self._packets: deque[tuple[int, Any]] = deque()
+        self._pushed = self._emitted = 0
+
+    def push(self, frame: Frame) -> Iterator[FrameRecord]:
+        """Records that are ready after this frame."""
+        self._pushed += 1
+        return self._count(self._through(0, FrameRecord(frame.n, frame.pts, frame.t)))
+
+    def flush(self) -> Iterator[FrameRecord]:
+        """The remaining records, at the end of the stream."""
+        for i, item in enumerate(self.filters):
+            for record in item.flush():
+                yield from self._count(self._through(i + 1, record))
+
+    def hold_packet(self, packet: Any) -> None:
+        """Keep a packet until the records of all frames before it have left."""
+        self._packets.append((self._pushed, packet))
+
+    def packets(self, everything: bool = False) -> Iterator[Any]:
+        """Packets whose turn has come."""
+        while self._packets and (everything or self._packets[0][0] <= self._emitted):
+            yield self._packets.popleft()[1]
+
+    def _through(self, start: int, record: FrameRecord) -> Iterator[FrameRecord]:
+        if start == len(self.filters):
+            yield record
+            return
+        for out in self.filters[start].push(record):
+            yield from self._through(start + 1, out)
+
+    def _count(self, records: Iterator[FrameRecord]) -> Iterator[FrameRecord]:
+        for record in records:
+            self._emitted += 1
+            yield record

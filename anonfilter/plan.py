@@ -1,0 +1,256 @@
+"""From a graph and a stream to what will run: filters in their places, one ring, one pass or two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from anonfilter import filter as registry
+from anonfilter.errors import GraphError, PlanError
+from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordLane
+from anonfilter.filters import lavfi
+from anonfilter.filters.hold import Hold
+from anonfilter.frame import StreamInfo
+from anonfilter.job import Job
+from anonfilter.options import parse_options
+from anonfilter.syntax import FilterSpec, parse_graph
+
+SLACK = 4
+"""Frames of the ring beyond the look-ahead, so that decoder and inference need not wait for each other."""
+
+# Filters that know coordinates: no geometry filter may stand between a reader and one of these.
+_KNOWS_COORDINATES = ("zone", "read", "write", "detect")
+
+
+@dataclass(slots=True)
+class Segment:
+    """Neighbouring libavfilter filters, run as one libavfilter graph."""
+
+    specs: list[FilterSpec]
+    strict: bool = False
+    """Whether a pixel writer follows, so that frames must leave one for one with their pts."""
+
+    @property
+    def text(self) -> str:
+        """The filters as libavfilter text."""
+        return ",".join(spec.to_text() for spec in self.specs)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run does, in order.
+
+    source: the input's stream. head: libavfilter text before the lane ("" for none), with the turn of a rotated
+    input in front where needed. lane: readers and record filters in order, hold last. tail: pixel writers and
+    segments. lookahead: frames, None for the whole clip. passes: 1 or 2.
+    """
+
+    job: Job
+    source: StreamInfo
+    head: list[FilterSpec]
+    autorotate: list[str]
+    lane: list[RecordLane]
+    tail: list[PixelWriter | Segment]
+    lookahead: int | None
+    ring_frames: int
+    frame_bytes: int
+    passes: int
+    why: str
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def filters(self) -> list[Filter]:
+        """All of our own filters."""
+        return [*self.lane, *(s for s in self.tail if isinstance(s, PixelWriter))]
+
+    @property
+    def head_text(self) -> str:
+        """Head as libavfilter text."""
+        return ",".join([*self.autorotate, *(spec.to_text() for spec in self.head)])
+
+    def describe(self) -> str:
+        """The plan for people, as -dump_plan prints it."""
+        s, ring = self.source, self.ring_frames * self.frame_bytes
+        lines = [
+            f"input    {self.job.input}: {s.width}x{s.height} {s.pix_fmt}, {float(s.rate):g} fps, "
+            f"time base {s.time_base}, rotation {s.rotation}{' mirrored' if s.hflip else ''}",
+            "device   cpu (frames are decoded into and edited in host memory)",
+        ]
+        if self.head_text:
+            lines.append(f"head     {self.head_text} (libavfilter)")
+        for item in self.lane:
+            ahead = item.lookahead(s)
+            lines.append(
+                f"lane     {item.label:<12} {item.role.value:<14} "
+                f"look-ahead {'whole clip' if ahead is None else f'{ahead} frames'}"
+            )
+        for stage in self.tail:
+            if isinstance(stage, Segment):
+                lines.append(f"tail     {stage.text} (libavfilter)")
+            else:
+                lines.append(f"tail     {stage.label:<12} {stage.role.value:<14} in place, {s.pix_fmt}")
+        ahead_text = "the whole clip" if self.lookahead is None else f"{self.lookahead} frames"
+        lines.append(f"ahead    {ahead_text}")
+        lines.append(
+            f"ring     {self.ring_frames} frames of {self.frame_bytes / 1e6:.1f} MB = {ring / 1e6:.0f} MB "
+            f"(budget {self.job.ring_memory / 1e6:.0f} MB)"
+        )
+        lines.append(f"passes   {self.passes} ({self.why})")
+        if any(isinstance(stage, PixelWriter) for stage in self.tail):
+            lines.append("copies   at most 1 a frame, and only of frames that have a region and are still referenced")
+        else:
+            lines.append("copies   none")
+        lines += [f"warning  {text}" for text in self.warnings]
+        return "\n".join(lines)
+
+
+def make_plan(job: Job, source: StreamInfo) -> Plan:
+    """Check the graph against the stream and put every filter in its place.
+
+    Raises GraphError (with the place in the text) for what cannot be, PlanError for what this input cannot do.
+    """
+    graph = parse_graph(job.graph, source=job.graph_source)
+    specs = graph.linear()
+    built = [(spec, _build(spec, job)) for spec in specs]
+    lane_at = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane)]
+    first_lane = lane_at[0] if lane_at else None
+    last_lane = lane_at[-1] if lane_at else -1
+    for i, (spec, item) in enumerate(built):
+        if isinstance(item, PixelWriter):
+            if i < last_lane:
+                late = built[last_lane][0]
+                raise _error(job, late, f"'{late.name}' must come before the first pixel writer ('{spec.name}')")
+            if not any(isinstance(f, RecordLane) and f.origin for _, f in built[:i]):
+                raise _error(job, spec, f"'{spec.name}' has no regions: put detect, zone or read before it")
+    head = [spec for spec, f in built[:first_lane] if f is None] if first_lane is not None else []
+    _check_between(job, built, first_lane)
+    lane = [f for _, f in built if isinstance(f, RecordLane)]
+    tail = _tail(built, first_lane)
+    autorotate = _autorotate(specs, source)
+    warnings = []
+    readers = [f for f in lane if isinstance(f, PixelReader)]
+    if readers and not any(isinstance(stage, PixelWriter) for stage in tail):
+        warnings.append("no filter covers what detect finds: the output shows it")
+    stream = turned(source) if autorotate else source
+    gaps = {f.gap(stream): f.label for f in lane if f.models()}
+    if len(gaps) > 1 and len({f.label for f in readers}) > 1:
+        raise PlanError("detect filters of one graph must have the same every=, or name all models in one detect")
+    if max(gaps, default=1) > 1:
+        lane.append(Hold(max(gaps), frozenset(name for f in lane for name in f.models())))
+    return _choose(job, stream, source, head, autorotate, lane, tail, warnings)
+
+
+def _choose(
+    job: Job,
+    stream: StreamInfo,
+    source: StreamInfo,
+    head: list[FilterSpec],
+    autorotate: list[str],
+    lane: list[RecordLane],
+    tail: list[PixelWriter | Segment],
+    warnings: list[str],
+) -> Plan:
+    """Sum the look-ahead and choose one pass or two."""
+    ahead: int | None = 0
+    for item in lane:
+        need = item.lookahead(stream)
+        ahead = None if need is None or ahead is None else ahead + need
+    frame_bytes = _frame_bytes(stream)
+    wanted = None if ahead is None else ahead + SLACK
+    budget = job.ring_memory // frame_bytes
+    if wanted is None:
+        passes, why = 2, "a filter needs the whole clip"
+    elif wanted > max(budget, 0) and ahead:
+        passes, why = 2, f"a ring of {wanted} frames does not fit the budget"
+    else:
+        passes, why = 1, "the ring fits"
+    if job.passes is not None:
+        if job.passes == 1 and wanted is None:
+            raise PlanError("one pass was asked for, but a filter needs the whole clip")
+        if job.passes == 2 and not lane:
+            raise PlanError("two passes were asked for, but no filter makes records")
+        passes, why = job.passes, "asked for"
+    if passes == 2 and job.input in ("-", "pipe:", "pipe:0"):
+        raise PlanError(f"this graph needs two passes ({why}), and a pipe can be read once: save the input to a file")
+    ring = SLACK if passes == 2 or wanted is None else wanted
+    return Plan(job, source, head, autorotate, lane, tail, ahead, ring, frame_bytes, passes, why, warnings)
+
+
+def _build(spec: FilterSpec, job: Job) -> Filter | None:
+    """Our filter with its options checked, or None for one that is libavfilter's."""
+    cls = registry.find(spec.name)
+    if cls is None:
+        lavfi.check_known(spec, registry.names(), job.graph, job.graph_source)
+        return None
+    parsed = parse_options(cls, spec, job.graph, job.graph_source)
+    item = cls(Options(parsed.values, parsed.given), spec.label)
+    item.enable = parsed.enable
+    return item
+
+
+def _error(job: Job, spec: FilterSpec, message: str) -> GraphError:
+    return GraphError(message, source=job.graph_source, text=job.graph, start=spec.start, end=spec.end)
+
+
+def _check_between(job: Job, built: Sequence[tuple[FilterSpec, Filter | None]], first_lane: int | None) -> None:
+    """Between the first reader and the last pixel writer only 1:1 filters may stand, and geometry only where regions
+    can follow: never a misplaced blur."""
+    if first_lane is None:
+        return
+    writers = [i for i, (_, f) in enumerate(built) if isinstance(f, PixelWriter)]
+    last_writer = writers[-1] if writers else -1
+    for i, (spec, item) in enumerate(built):
+        if item is not None or i < first_lane:
+            continue
+        kind = lavfi.classify(spec.name)
+        later = [f.name for _, f in built[i + 1 :] if f is not None and f.name in _KNOWS_COORDINATES]
+        if later and kind != "value":
+            raise _error(job, spec, f"'{spec.name}' cannot stand before '{later[0]}': put it after, or before detection")
+        if i < last_writer and kind == "other":
+            raise _error(
+                job,
+                spec,
+                f"'{spec.name}' cannot stand between detection and a pixel writer, since regions cannot follow it: "
+                "put it first or last",
+            )
+
+
+def _tail(built: Sequence[tuple[FilterSpec, Filter | None]], first_lane: int | None) -> list[PixelWriter | Segment]:
+    """Pixel writers and segments after the head, in order."""
+    tail: list[PixelWriter | Segment] = []
+    for spec, item in built[first_lane or 0 :]:
+        if isinstance(item, PixelWriter):
+            for stage in tail:
+                if isinstance(stage, Segment):
+                    stage.strict = True
+            tail.append(item)
+        elif item is None:
+            if tail and isinstance(tail[-1], Segment):
+                tail[-1].specs.append(spec)
+            else:
+                tail.append(Segment([spec]))
+    return tail
+
+
+def _autorotate(specs: Sequence[FilterSpec], source: StreamInfo) -> list[str]:
+    """As ffmpeg: turn the pictures of a rotated input if a geometry filter will see them."""
+    if not (source.rotation or source.hflip):
+        return []
+    if all(registry.find(s.name) is not None or lavfi.classify(s.name) == "value" for s in specs):
+        return []
+    turn = {0: [], 90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}[source.rotation]
+    return [*turn, *(["hflip"] if source.hflip else [])]
+
+
+def turned(source: StreamInfo) -> StreamInfo:
+    """The stream after autorotation."""
+    width, height = source.display_size
+    sar = 1 / source.sar if source.sar and source.rotation in (90, 270) else source.sar
+    return replace(source, width=width, height=height, sar=sar, rotation=0, hflip=False, display_matrix=None)
+
+
+def _frame_bytes(stream: StreamInfo) -> int:
+    try:
+        return max(1, stream.fmt.frame_bytes(stream.width, stream.height))
+    except Exception:  # a format that only libavfilter sees; three full planes of two bytes is the most
+        return stream.width * stream.height * 6

@@ -1,0 +1,256 @@
+"""Runs a plan: threads, bounded queues, one stop, and an output that is whole or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from anonfilter.channel import Channel, FrameRing, Stop
+from anonfilter.errors import Cancelled
+from anonfilter.filter import Env, Filter
+from anonfilter.frame import Frame, StreamInfo
+from anonfilter.io.lavfi import LavfiGraph
+from anonfilter.io.reader import Reader
+from anonfilter.io.writer import Writer
+from anonfilter.job import Job, Progress, Report
+from anonfilter.lane import Lane
+from anonfilter.plan import Plan, make_plan, turned
+from anonfilter.recordfile import RecordReader, RecordWriter
+from anonfilter.records import FrameRecord
+from anonfilter.replay import Replay
+from anonfilter.tail import Tail
+
+_QUEUE = 4
+_TICK = 0.5
+END = None
+
+
+def run(job: Job) -> Report:
+    """Run one job. Raises AnonfilterError (nothing is then left under the output's name); KeyboardInterrupt passes."""
+    started = time.monotonic()
+    reader = Reader(job)
+    plan = make_plan(job, reader.info)
+    for text in plan.warnings:
+        _log(job, "warning", text)
+    report = Report(passes=plan.passes)
+    try:
+        if plan.passes == 1:
+            _render(job, plan, reader, Lane(plan.lane), report, started, 0)
+        else:
+            with tempfile.TemporaryDirectory(prefix="anonfilter-") as folder:
+                records = Path(folder) / "records.jsonl"
+                _analyse(job, plan, reader, records, started)
+                reader = Reader(job)
+                replay = Replay(RecordReader(records))
+                _render(job, plan, reader, Lane([replay]), report, started, 2)
+    finally:
+        reader.close()
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _log(job: Job, level: str, line: str) -> None:
+    if job.log is not None:
+        job.log(level, line)
+
+
+class _Threads:
+    """The threads of a pass. A body that raises stops them all."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: str, body: Callable[[], None]) -> None:
+        def target() -> None:
+            try:
+                body()
+            except Cancelled:
+                self.stop.set()
+            except BaseException as error:
+                self.stop.set(error)
+
+        thread = threading.Thread(target=target, name=f"anonfilter-{name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def join(self, tick: Callable[[], None]) -> None:
+        """Wait for all; a signal stops them. Raises the first error of any thread."""
+        try:
+            last = time.monotonic()
+            while any(thread.is_alive() for thread in self._threads):
+                for thread in self._threads:
+                    thread.join(0.02)
+                now = time.monotonic()
+                if now - last >= _TICK:
+                    last = now
+                    tick()
+        except BaseException:
+            self.stop.set()
+            for thread in self._threads:
+                thread.join()
+            raise
+        if self.stop.error is not None:
+            raise self.stop.error
+        self.stop.check()
+
+
+def _decode(reader: Reader, head: LavfiGraph | None, out: Channel[Any]) -> None:
+    """Decoder thread: frames through the head, packets as they come."""
+    count = 0
+    for item in reader.frames():
+        if not isinstance(item, Frame):
+            out.put(item)
+            continue
+        for frame in [item] if head is None else head.push(item):
+            out.put(replace(frame, n=count))
+            count += 1
+    for frame in [] if head is None else head.flush():
+        out.put(replace(frame, n=count))
+        count += 1
+    out.put(END)
+
+
+def _head(plan: Plan, job: Job) -> tuple[LavfiGraph | None, StreamInfo]:
+    if not plan.head_text:
+        return None, plan.source
+    head = LavfiGraph(plan.head_text, plan.source, None, job.threads)
+    stream = head.out
+    return head, turned(replace(stream, rotation=0, hflip=False)) if plan.autorotate else stream
+
+
+def _open(filters: list[Filter], env: Env) -> None:
+    for item in filters:
+        item.open(env)
+
+
+def _close(filters: list[Filter]) -> None:
+    for item in filters:
+        item.close()
+
+
+def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float) -> None:
+    """Pass 1: decode, look, and write the records."""
+    stop = Stop()
+    decoded: Channel[Any] = Channel(_QUEUE, stop)
+    ring = FrameRing(plan.ring_frames, stop)
+    head, stream = _head(plan, job)
+    lane = Lane(plan.lane)
+    env = Env(
+        stream=stream, ring=ring, input_name=job.input, graph=job.graph, fingerprint=reader.fingerprint,
+        log=lambda level, line: _log(job, level, line), pass_no=1,
+    )  # fmt: skip
+    state = Progress(total=stream.frames, stage="pass 1")
+    writer = RecordWriter(records, {"stage": "pass 1"})
+
+    def look() -> None:
+        while (item := decoded.get()) is not END:
+            if not isinstance(item, Frame):
+                continue
+            ring.add(item)
+            for record in lane.push(item):
+                writer.write(record)
+            ring.take(item.n)
+            state.frame += 1
+            state.out_time = item.t
+        for record in lane.flush():
+            writer.write(record)
+        writer.close(state.frame, reader.fingerprint())
+
+    threads = _Threads(stop)
+    try:
+        _open(list(plan.lane), env)
+        threads.start("decode", lambda: _decode(reader, head, decoded))
+        threads.start("look", look)
+        threads.join(lambda: _tick(job, state, started))
+    finally:
+        _close(list(plan.lane))
+        writer.abort()
+        reader.close()
+
+
+def _render(job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, started: float, pass_no: int) -> None:
+    """The pass that writes the output."""
+    stop = Stop()
+    decoded: Channel[Any] = Channel(_QUEUE, stop)
+    ready: Channel[Any] = Channel(_QUEUE, stop)
+    drawn: Channel[Any] = Channel(_QUEUE, stop)
+    ring = FrameRing(plan.ring_frames, stop)
+    head, stream = _head(plan, job)
+    env = Env(
+        stream=stream, ring=ring, input_name=job.input, graph=job.graph, fingerprint=reader.fingerprint,
+        log=lambda level, line: _log(job, level, line), pass_no=pass_no,
+    )  # fmt: skip
+    tail = Tail(plan, stream, env, report)
+    writer = Writer(job, reader)
+    state = Progress(total=stream.frames, stage="render" if pass_no == 0 else "pass 2")
+    filters = [*lane.filters, *tail.filters]
+
+    def look() -> None:
+        while (item := decoded.get()) is not END:
+            if isinstance(item, Frame):
+                ring.add(item)
+                for record in lane.push(item):
+                    ready.put(record)
+            else:
+                lane.hold_packet(item)
+            for packet in lane.packets():
+                ready.put(packet)
+        for record in lane.flush():
+            ready.put(record)
+        for packet in lane.packets(everything=True):
+            ready.put(packet)
+        ready.put(END)
+
+    def draw() -> None:
+        while (item := ready.get()) is not END:
+            if isinstance(item, FrameRecord):
+                for frame in tail.push(ring.take(item.n), item):
+                    drawn.put(frame)
+            else:
+                drawn.put(item)
+        for frame in tail.flush():
+            drawn.put(frame)
+        drawn.put(END)
+
+    def encode() -> None:
+        while (item := drawn.get()) is not END:
+            if isinstance(item, Frame):
+                writer.write(item, tail.out)
+                state.frame += 1
+                state.out_time = item.t
+                state.size = writer.size
+            else:
+                writer.mux(item)
+        state.size = report.size = writer.finish()
+
+    threads = _Threads(stop)
+    try:
+        _open([*lane.filters], env)
+        tail.open(env)
+        threads.start("decode", lambda: _decode(reader, head, decoded))
+        threads.start("look", look)
+        threads.start("draw", draw)
+        threads.start("encode", encode)
+        threads.join(lambda: _tick(job, state, started))
+        report.frames, report.corrupt = state.frame, reader.corrupt
+        report.dropped += [*reader.dropped, *writer.dropped]
+        state.done = True
+        _tick(job, state, started)
+    finally:
+        _close(filters)
+        writer.abort()
+
+
+def _tick(job: Job, state: Progress, started: float) -> None:
+    if job.progress is None:
+        return
+    seconds = max(1e-6, time.monotonic() - started)
+    state.fps, state.speed = state.frame / seconds, state.out_time / seconds
+    job.progress(state)

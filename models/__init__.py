@@ -1,0 +1,1 @@
+"""Detection models: the catalogue, their verified download, and how each family's outputs become boxes."""

@@ -1,0 +1,254 @@
+"""Whole runs: what comes out, that it is the same each time, and that a failure leaves nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from anonfilter import filter as registry
+from anonfilter.errors import AnonfilterError, InputError, OutputError, PlanError
+from anonfilter.filter import PixelReader, PixelWriter
+from anonfilter.job import Job
+from anonfilter.options import Option
+from anonfilter.records import FrameRecord, Region
+from anonfilter.run import run
+
+ZONE = "zone=x=8:y=8:w=40:h=32,fill"
+
+
+class Mover(PixelReader):
+    """A detector that finds one moving box, on every Nth frame; fails on a frame if asked to."""
+
+    name = "mover"
+    help = "test detector"
+    options = (Option("every", "int", 1, "", min=1), Option("fail", "int", -1, "fail on this frame"))
+
+    def push(self, record: FrameRecord) -> Iterator[FrameRecord]:
+        assert self.env.ring is not None
+        assert self.env.ring[record.n].planes()[0].shape == (self.env.stream.height, self.env.stream.width)
+        if record.n == self.opts["fail"]:
+            raise ValueError("the net fell over")
+        if record.n % self.opts["every"] == 0:
+            record.ran = ("mover",)
+            record.regions.append(Region((4.0 + record.n, 10.0, 44.0 + record.n, 50.0), "face", 0.9))
+        yield record
+
+    def gap(self, stream: object) -> int:
+        return int(self.opts["every"])
+
+    def models(self) -> tuple[str, ...]:
+        return ("mover",)
+
+
+class Breaker(PixelWriter):
+    """A pixel writer that fails on one frame."""
+
+    name = "breaker"
+    help = "test writer"
+    options = (Option("at", "int", 5, ""),)
+
+    def select(self, record: FrameRecord) -> list[Region]:
+        return record.regions
+
+    def render(self, frame: object, regions: object) -> None:
+        if frame.n == self.opts["at"]:  # type: ignore[attr-defined]
+            raise ValueError("kernel fell over")
+
+
+registry.register(Mover)
+registry.register(Breaker)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of a moving pattern, 160x120, 25 fps, with audio."""
+    path = tmp_path_factory.mktemp("run") / "clip.mp4"
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", 25, options={"preset": "ultrafast", "crf": "18", "g": "10"})
+        video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
+        audio = out.add_stream("aac", 44100)
+        x, y = np.meshgrid(np.arange(160), np.arange(120))
+        for n in range(50):
+            picture = np.zeros((120, 160, 3), np.uint8)
+            picture[..., 0], picture[..., 1], picture[..., 2] = (x + 3 * n) % 256, (2 * y + n) % 256, (x * y // 16) % 256
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
+            frame.pts = n
+            out.mux(video.encode(frame))
+        for i in range(86):
+            tone = (np.sin(np.arange(1024) / 9 + i) * 8000).astype(np.int16)
+            sound = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
+            sound.sample_rate, sound.pts = 44100, i * 1024
+            out.mux(audio.encode(sound))
+        out.mux(video.encode(None))
+        out.mux(audio.encode(None))
+    return path
+
+
+def job(clip: Path, out: Path, graph: str, **more: object) -> Job:
+    return Job(str(clip), str(out), graph, encoder_options={"preset": "ultrafast", "crf": "20"}, threads=1, **more)  # type: ignore[arg-type]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def lumas(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [f.to_ndarray()[: f.height, : f.width].copy() for f in container.decode(video=0)]
+
+
+def packets(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as container:
+        stream = next(s for s in container.streams if s.type == kind)
+        return [(p.pts, bytes(p)) for p in container.demux(stream) if p.size]
+
+
+def test_every_frame_arrives_and_only_the_zone_changes(clip: Path, tmp_path: Path) -> None:
+    plain, covered = tmp_path / "plain.mp4", tmp_path / "covered.mp4"
+    assert run(job(clip, plain, "null")).frames == 50
+    report = run(job(clip, covered, ZONE))
+    assert (report.frames, report.covered_frames, report.passes) == (50, 50, 1)
+    source, out = lumas(clip), lumas(covered)
+    assert len(out) == 50
+    for before, after in zip(source, out, strict=True):
+        assert after[10:38, 10:46].std() < 3 < before[10:38, 10:46].std()
+        assert np.abs(after[60:].astype(int) - before[60:]).mean() < 4
+    assert [pts for pts, _ in packets(covered, "video")].sort() == [pts for pts, _ in packets(clip, "video")].sort()
+    assert packets(covered, "audio") == packets(clip, "audio")
+
+
+GRAPHS = [
+    "mover,track,interp,blur",
+    "mover=every=5,track,interp=gap=10,grow=before=3:after=3,blur",
+    "mover=every=7,fill",
+    "mover=every=4,track,hflip,pixelize,negate",
+    "crop=120:100:10:4,mover=every=3,track,interp,fill",
+    "zone=x=0:y=0:w=30:h=30:enable='between(t,0.5,1)',mover,fill=classes=zone,blur=classes=face",
+]
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_one_pass_equals_two_passes(clip: Path, tmp_path: Path, graph: str) -> None:
+    one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
+    assert run(job(clip, one, graph, passes=1)).passes == 1
+    assert run(job(clip, two, graph, ring_memory=0, passes=2)).passes == 2
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_small_budget_makes_two_passes(clip: Path, tmp_path: Path) -> None:
+    graph = "mover=every=5,track,interp=gap=20,blur"
+    assert run(job(clip, tmp_path / "a.mp4", graph, ring_memory=160 * 120 * 3)).passes == 2
+    assert run(job(clip, tmp_path / "b.mp4", graph)).passes == 1
+    assert digest(tmp_path / "a.mp4") == digest(tmp_path / "b.mp4")
+
+
+def test_whole_clip_needs_two_passes(clip: Path, tmp_path: Path) -> None:
+    assert run(job(clip, tmp_path / "a.mp4", "mover=every=5,track,interp=gap=-1,fill")).passes == 2
+    with pytest.raises(PlanError, match="whole clip"):
+        run(job(clip, tmp_path / "b.mp4", "mover=every=5,track,interp=gap=-1,fill", passes=1))
+
+
+def test_a_record_file_renders_the_same_bytes_each_time(clip: Path, tmp_path: Path) -> None:
+    records = tmp_path / "r.jsonl"
+    direct = tmp_path / "direct.mp4"
+    run(job(clip, direct, f"mover=every=2,write={records},track,interp,blur"))
+    outs = []
+    for name in ("a", "b"):
+        out = tmp_path / f"{name}.mp4"
+        run(job(clip, out, f"read={records},track,interp,blur"))
+        outs.append(digest(out))
+    assert outs[0] == outs[1] == digest(direct)
+
+
+def test_records_of_another_video_are_refused(clip: Path, tmp_path: Path) -> None:
+    records, other = tmp_path / "r.jsonl", tmp_path / "other.mp4"
+    run(job(clip, tmp_path / "a.mp4", f"mover,write={records},fill"))
+    run(job(clip, other, "negate"))
+    with pytest.raises(AnonfilterError):
+        run(job(other, tmp_path / "b.mp4", f"read={records},fill"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "other.mp4", "r.jsonl"]
+
+
+def test_a_skipped_frame_is_never_clear(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    run(job(clip, out, "mover=every=10,fill=white"))
+    for n, picture in enumerate(lumas(out)):
+        assert picture[14:46, 8 + n : 40 + n].min() > 180, f"frame {n} shows the object"
+
+
+@pytest.mark.parametrize("graph", ["mover=fail=20,fill", "mover=fail=0,fill", "mover,breaker=at=12", "mover,breaker=at=49"])
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_failure_leaves_no_file(clip: Path, tmp_path: Path, graph: str, passes: int) -> None:
+    with pytest.raises((AnonfilterError, ValueError), match="fell over"):
+        run(job(clip, tmp_path / "out.mp4", graph, passes=passes))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_inputs_and_outputs(clip: Path, tmp_path: Path) -> None:
+    text, empty = tmp_path / "text.mp4", tmp_path / "empty.mp4"
+    text.write_text("this is not a video\n" * 50)
+    empty.touch()
+    cases = [
+        (text, tmp_path / "out.mp4", InputError),
+        (empty, tmp_path / "out.mp4", InputError),
+        (tmp_path / "missing.mp4", tmp_path / "out.mp4", InputError),
+        (tmp_path, tmp_path / "out.mp4", InputError),
+        (clip, clip, OutputError),
+        (clip, tmp_path / "nowhere" / "out.mp4", OutputError),
+        (clip, tmp_path / "out.xyz", OutputError),
+    ]
+    before = clip.read_bytes()
+    for source, out, kind in cases:
+        with pytest.raises(kind) as caught:
+            run(job(source, out, ZONE, overwrite=True))
+        assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+    assert clip.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty.mp4", "text.mp4"]
+
+
+def test_graph_that_cannot_be(clip: Path, tmp_path: Path) -> None:
+    for graph, words in {
+        "blur": "has no regions",
+        "mover,blur,mover": "before the first pixel writer",
+        "mover,fps=10,blur": "cannot stand between",
+        "nosuchfilter": "nosuchfilter",
+        "mover=evry=2,blur": "did you mean 'every'",
+    }.items():
+        with pytest.raises(AnonfilterError, match=words):
+            run(job(clip, tmp_path / "out.mp4", graph))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt_stops_cleanly(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    long = tmp_path / "long.mkv"
+    with av.open(str(long), "w") as made:
+        stream = made.add_stream("libx264", 25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        for n in range(300):
+            frame = av.VideoFrame(640, 480, "yuv420p")
+            for plane in frame.planes:
+                plane.update(os.urandom(plane.buffer_size))
+            frame.pts = n
+            made.mux(stream.encode(frame))
+        made.mux(stream.encode(None))
+    command = [sys.executable, "-m", "anonfilter", "-i", str(long), "-vf", ZONE, "-preset", "veryslow", str(out)]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "out.mp4.part").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == 255, errors
+    assert "Traceback" not in errors
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["long.mkv"]
