@@ -23,7 +23,7 @@ from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io.lavfi import LavfiGraph
 from anonfilter.job import Job, Progress, Report
 from anonfilter.lane import Lane
-from anonfilter.plan import make_plan, turned
+from anonfilter.plan import make_plan, upright
 from anonfilter.records import FrameRecord
 from anonfilter.run import run as run_job
 from anonfilter.tail import Tail
@@ -75,10 +75,10 @@ class Graph:
         info = StreamInfo(width, height, pix_fmt, time_base or 1 / fps, fps, fps, **stream)
         job = Job(input="frames", output="frames", graph=graph, graph_source="graph", passes=1)
         plan = make_plan(job, info)
-        self._head = LavfiGraph(plan.head_text, info, None, 0) if plan.head_text else None
+        self._head = LavfiGraph(plan.head, info) if plan.head else None
         self._source, inner = info, self._head.out if self._head else info
         if plan.autorotate:
-            inner = turned(inner)
+            inner = upright(inner)
         self._ring = FrameRing(plan.ring_frames, Stop())
         env = Env(stream=inner, ring=self._ring, input_name="frames", graph=graph, log=log or (lambda level, line: None))
         self.report = Report()

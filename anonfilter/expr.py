@@ -1,10 +1,9 @@
 """ffmpeg's expression language (libavutil/eval.c): `between(t,1,5)*not(mod(n,2))`.
 
-Same grammar, functions, number suffixes and NaN rules as ffmpeg 5 and later, its oddities included where a
-value depends on them (`-gauss(0)` is positive there, and so it is here). Stricter in two things: junk between
-a function's name and its bracket, and an argument left empty, are errors instead of being passed over. Longer
-in one: a sum of more than a hundred terms is fine. `random` is a fixed sequence (ffmpeg 5's generator), so
-that runs can be repeated.
+Same grammar, functions, number suffixes and NaN rules as the libavutil that PyAV brings (FFmpeg 8), its
+oddities included where a value depends on them. Stricter in two things: junk between a function's name and
+its bracket, and an argument left empty, are errors instead of being passed over. Longer in one: a sum of
+more than a hundred terms is fine. `random` is a fixed sequence (ffmpeg 5's generator), so that runs repeat.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _SUFFIXES = {
 # What C's strtod takes; ffmpeg reads an unsigned 0x number as an integer, which is the same below 2^64.
 _NUMBER = re.compile(
     r"[+-]?(?:0[xX](?P<hex>[0-9a-fA-F]+)|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-    r"|(?:[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])(?![A-Za-z0-9_]))"
+    r"|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])"
 )
 _DECIBELS = re.compile(r"-(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?dB")
 _NAME = re.compile(r"[A-Za-z0-9_]+")

@@ -25,8 +25,8 @@ ARITY: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("between", "clip", "lerp", "randomi"), (3, 3)),
     "print": (1, 2),
 }  # fmt: skip
-# In ffmpeg a minus sign before one of these does nothing.
-_SIGNLESS = frozenset({"squish", "gauss", "lerp", "print", "while", "taylor", "root"})
+# In libavutil a minus sign before one of these does nothing.
+_SIGNLESS = frozenset({"while", "taylor", "root"})
 SLOTS = 10  # variables of st() and ld()
 MAX_TURNS = 10_000_000
 
@@ -166,6 +166,12 @@ def _bits(function: Callable[[int, int], int]) -> Callable[[float, float], float
     return lambda a, b: _NAN if a != a or b != b else float(function(_long(a), _long(b)))
 
 
+def _gcd(a: float, b: float) -> float:
+    """With a zero the other number, sign and all, as libavutil has it."""
+    x, y = _long(a), _long(b)
+    return float(math.gcd(x, y) if x and y else x or y)
+
+
 def _clip(x: float, low: float, high: float) -> float:
     if x != x or low != low or high != high or low > high:
         return _NAN
@@ -207,7 +213,7 @@ _BINARY: dict[str, Callable[[float, float], float]] = {
     "bitand": _bits(lambda a, b: a & b),
     "bitor": _bits(lambda a, b: a | b),
     "eq": lambda a, b: float(a == b),
-    "gcd": lambda a, b: float(math.gcd(_long(a), _long(b))),
+    "gcd": _gcd,
     "gt": lambda a, b: float(a > b),
     "gte": lambda a, b: float(a >= b),
     "hypot": math.hypot,

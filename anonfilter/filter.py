@@ -136,6 +136,51 @@ class PixelReader(RecordLane):
     origin = True
 
 
+class Sampler(PixelReader):
+    """A reader that looks at every Nth frame, and at the last one.
+
+    The last frame too, since what is held between two looks (filters/hold.py) would otherwise be held from one side
+    only for up to N - 1 frames: an object that moves would come out from under its cover.
+    """
+
+    _last: FrameRecord | None = None
+
+    @abstractmethod
+    def look(self, record: FrameRecord) -> None:
+        """Look at self.env.ring[record.n]: add to record.ran and record.regions."""
+
+    def every(self) -> int:
+        """N."""
+        return 1
+
+    def gap(self, stream: StreamInfo) -> int:
+        """See RecordLane.gap."""
+        return self.every()
+
+    def lookahead(self, stream: StreamInfo) -> int | None:
+        """One frame where frames are skipped: whether a frame is the last is known when the next one is there."""
+        return int(self.every() > 1)
+
+    def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
+        """Look at the record's frame if its turn has come."""
+        if self.every() == 1:
+            self.look(record)
+            return (record,)
+        ready, self._last = self._last, record
+        if record.n % self.every() == 0:
+            self.look(record)
+        return () if ready is None else (ready,)
+
+    def flush(self) -> Iterable[FrameRecord]:
+        """Look at the last frame."""
+        last, self._last = self._last, None
+        if last is None:
+            return ()
+        if last.n % self.every():
+            self.look(last)
+        return (last,)
+
+
 class RecordFilter(RecordLane):
     """Works on records alone."""
 

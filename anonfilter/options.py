@@ -105,15 +105,20 @@ class Option:
             if self.type == "color":
                 return "0x" + "".join(f"{v:02x}" for v in value)
             return ("x" if self.type == "size" else "|").join(str(v) for v in value)
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return _plain(value) if isinstance(value, float) else str(value)
 
     def range_text(self) -> str:
         """ "0 to 1", "from 1", "up to 8", or ""."""
         if self.min is not None and self.max is not None:
-            return f"{self.min:g} to {self.max:g}"
+            return f"{_plain(self.min)} to {_plain(self.max)}"
         if self.min is not None:
-            return f"from {self.min:g}"
-        return f"up to {self.max:g}" if self.max is not None else ""
+            return f"from {_plain(self.min)}"
+        return f"up to {_plain(self.max)}" if self.max is not None else ""
+
+
+def _plain(number: float) -> str:
+    """The shortest way to write a number, without an exponent for whole ones."""
+    return str(int(number)) if abs(number) < 1e15 and number == int(number) else f"{number:.12g}"
 
 
 class HasOptions(Protocol):
@@ -278,7 +283,7 @@ def _number(option: Option, value: Located) -> float:
 def _ranged(option: Option, number: float, value: Located, shown: str = "") -> float:
     low, high = option.min, option.max
     if number != number or (low is not None and number < low) or (high is not None and number > high):
-        bounds = f"[{'-inf' if low is None else f'{low:g}'} - {'inf' if high is None else f'{high:g}'}]"
+        bounds = f"[{'-inf' if low is None else _plain(low)} - {'inf' if high is None else _plain(high)}]"
         raise value.error(f"value {shown or f'{number:g}'} for option '{option.name}' out of range {bounds}")
     return number
 

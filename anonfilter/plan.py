@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from anonfilter import filter as registry
-from anonfilter.errors import GraphError, PlanError
+from anonfilter.errors import PlanError
 from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordLane
 from anonfilter.filters import lavfi
 from anonfilter.filters.hold import Hold
 from anonfilter.frame import StreamInfo
+from anonfilter.io.lavfi import check_filter
 from anonfilter.job import Job
 from anonfilter.options import parse_options
 from anonfilter.syntax import FilterSpec, parse_graph
@@ -40,18 +41,20 @@ class Segment:
 class Plan:
     """What a run does, in order.
 
-    source: the input's stream. head: libavfilter text before the lane ("" for none), with the turn of a rotated
-    input in front where needed. lane: readers and record filters in order, hold last. tail: pixel writers and
-    segments. lookahead: frames, None for the whole clip. passes: 1 or 2.
+    source: the input's stream. head: libavfilter filters before the lane, with the turn of a rotated input in front
+    where needed (autorotate). lane: readers and record filters in order, hold last. tail: pixel writers and
+    segments. lookahead: frames, None for the whole clip. reader_ahead: the part of it up to the last reader: so many
+    frames stay in the ring of a pass that does not render. passes: 1 or 2.
     """
 
     job: Job
     source: StreamInfo
     head: list[FilterSpec]
-    autorotate: list[str]
+    autorotate: bool
     lane: list[RecordLane]
     tail: list[PixelWriter | Segment]
     lookahead: int | None
+    reader_ahead: int
     ring_frames: int
     frame_bytes: int
     passes: int
@@ -66,7 +69,7 @@ class Plan:
     @property
     def head_text(self) -> str:
         """Head as libavfilter text."""
-        return ",".join([*self.autorotate, *(spec.to_text() for spec in self.head)])
+        return ",".join(spec.to_text() for spec in self.head)
 
     def describe(self) -> str:
         """The plan for people, as -dump_plan prints it."""
@@ -111,7 +114,7 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     """
     graph = parse_graph(job.graph, source=job.graph_source)
     specs = graph.linear()
-    built = [(spec, _build(spec, job)) for spec in specs]
+    built = [(spec, _build(spec)) for spec in specs]
     lane_at = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane)]
     first_lane = lane_at[0] if lane_at else None
     last_lane = lane_at[-1] if lane_at else -1
@@ -119,25 +122,24 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
         if isinstance(item, PixelWriter):
             if i < last_lane:
                 late = built[last_lane][0]
-                raise _error(job, late, f"'{late.name}' must come before the first pixel writer ('{spec.name}')")
+                raise late.error(f"'{late.name}' must come before the first pixel writer ('{spec.name}')")
             if not any(isinstance(f, RecordLane) and f.origin for _, f in built[:i]):
-                raise _error(job, spec, f"'{spec.name}' has no regions: put detect, zone or read before it")
+                raise spec.error(f"'{spec.name}' has no regions: put detect, zone or read before it")
     head = [spec for spec, f in built[:first_lane] if f is None] if first_lane is not None else []
-    _check_between(job, built, first_lane)
+    _check_between(built, first_lane)
     lane = [f for _, f in built if isinstance(f, RecordLane)]
     tail = _tail(built, first_lane)
-    autorotate = _autorotate(specs, source)
+    turn = _autorotate(specs, source)
+    head = [*turn, *head]
     warnings = []
     readers = [f for f in lane if isinstance(f, PixelReader)]
     if readers and not any(isinstance(stage, PixelWriter) for stage in tail):
         warnings.append("no filter covers what detect finds: the output shows it")
-    stream = turned(source) if autorotate else source
-    gaps = {f.gap(stream): f.label for f in lane if f.models()}
-    if len(gaps) > 1 and len({f.label for f in readers}) > 1:
-        raise PlanError("detect filters of one graph must have the same every=, or name all models in one detect")
-    if max(gaps, default=1) > 1:
-        lane.append(Hold(max(gaps), frozenset(name for f in lane for name in f.models())))
-    return _choose(job, stream, source, head, autorotate, lane, tail, warnings)
+    stream = turned(source) if turn else source
+    gap = max((f.gap(stream) for f in lane), default=1)
+    if gap > 1:
+        lane.append(Hold(gap, [name for f in lane for name in f.models()]))
+    return _choose(job, stream, source, head, bool(turn), lane, tail, warnings)
 
 
 def _choose(
@@ -145,16 +147,21 @@ def _choose(
     stream: StreamInfo,
     source: StreamInfo,
     head: list[FilterSpec],
-    autorotate: list[str],
+    autorotate: bool,
     lane: list[RecordLane],
     tail: list[PixelWriter | Segment],
     warnings: list[str],
 ) -> Plan:
     """Sum the look-ahead and choose one pass or two."""
     ahead: int | None = 0
+    reader_ahead = 0
     for item in lane:
         need = item.lookahead(stream)
         ahead = None if need is None or ahead is None else ahead + need
+        if isinstance(item, PixelReader):
+            if ahead is None:
+                raise PlanError(f"'{item.label}' cannot look at pixels after a filter that needs the whole clip")
+            reader_ahead = ahead
     frame_bytes = _frame_bytes(stream)
     wanted = None if ahead is None else ahead + SLACK
     budget = job.ring_memory // frame_bytes
@@ -172,27 +179,25 @@ def _choose(
         passes, why = job.passes, "asked for"
     if passes == 2 and job.input in ("-", "pipe:", "pipe:0"):
         raise PlanError(f"this graph needs two passes ({why}), and a pipe can be read once: save the input to a file")
-    ring = SLACK if passes == 2 or wanted is None else wanted
-    return Plan(job, source, head, autorotate, lane, tail, ahead, ring, frame_bytes, passes, why, warnings)
+    ring = SLACK + reader_ahead if passes == 2 or wanted is None else wanted
+    return Plan(
+        job, source, head, autorotate, lane, tail, ahead, reader_ahead, ring, frame_bytes, passes, why, warnings
+    )
 
 
-def _build(spec: FilterSpec, job: Job) -> Filter | None:
+def _build(spec: FilterSpec) -> Filter | None:
     """Our filter with its options checked, or None for one that is libavfilter's."""
     cls = registry.find(spec.name)
     if cls is None:
-        lavfi.check_known(spec, registry.names(), job.graph, job.graph_source)
+        check_filter(spec, registry.names())
         return None
-    parsed = parse_options(cls, spec, job.graph, job.graph_source)
+    parsed = parse_options(cls, spec)
     item = cls(Options(parsed.values, parsed.given), spec.label)
     item.enable = parsed.enable
     return item
 
 
-def _error(job: Job, spec: FilterSpec, message: str) -> GraphError:
-    return GraphError(message, source=job.graph_source, text=job.graph, start=spec.start, end=spec.end)
-
-
-def _check_between(job: Job, built: Sequence[tuple[FilterSpec, Filter | None]], first_lane: int | None) -> None:
+def _check_between(built: Sequence[tuple[FilterSpec, Filter | None]], first_lane: int | None) -> None:
     """Between the first reader and the last pixel writer only 1:1 filters may stand, and geometry only where regions
     can follow: never a misplaced blur."""
     if first_lane is None:
@@ -205,11 +210,9 @@ def _check_between(job: Job, built: Sequence[tuple[FilterSpec, Filter | None]], 
         kind = lavfi.classify(spec.name)
         later = [f.name for _, f in built[i + 1 :] if f is not None and f.name in _KNOWS_COORDINATES]
         if later and kind != "value":
-            raise _error(job, spec, f"'{spec.name}' cannot stand before '{later[0]}': put it after, or before detection")
+            raise spec.error(f"'{spec.name}' cannot stand before '{later[0]}': put it after, or before detection")
         if i < last_writer and kind == "other":
-            raise _error(
-                job,
-                spec,
+            raise spec.error(
                 f"'{spec.name}' cannot stand between detection and a pixel writer, since regions cannot follow it: "
                 "put it first or last",
             )
@@ -232,14 +235,14 @@ def _tail(built: Sequence[tuple[FilterSpec, Filter | None]], first_lane: int | N
     return tail
 
 
-def _autorotate(specs: Sequence[FilterSpec], source: StreamInfo) -> list[str]:
+def _autorotate(specs: Sequence[FilterSpec], source: StreamInfo) -> list[FilterSpec]:
     """As ffmpeg: turn the pictures of a rotated input if a geometry filter will see them."""
     if not (source.rotation or source.hflip):
         return []
     if all(registry.find(s.name) is not None or lavfi.classify(s.name) == "value" for s in specs):
         return []
     turn = {0: [], 90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}[source.rotation]
-    return [*turn, *(["hflip"] if source.hflip else [])]
+    return parse_graph(",".join([*turn, *(["hflip"] if source.hflip else [])]), source="autorotate").linear()
 
 
 def turned(source: StreamInfo) -> StreamInfo:
@@ -247,6 +250,11 @@ def turned(source: StreamInfo) -> StreamInfo:
     width, height = source.display_size
     sar = 1 / source.sar if source.sar and source.rotation in (90, 270) else source.sar
     return replace(source, width=width, height=height, sar=sar, rotation=0, hflip=False, display_matrix=None)
+
+
+def upright(stream: StreamInfo) -> StreamInfo:
+    """What leaves the filters of autorotation: the pictures are turned already, so the matrix must go."""
+    return replace(stream, rotation=0, hflip=False, display_matrix=None)
 
 
 def _frame_bytes(stream: StreamInfo) -> int:

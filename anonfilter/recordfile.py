@@ -2,8 +2,8 @@
 
 Version 1: a header line; a line for each frame that a detector ran on or that has regions; an end line with
 the number of frames and the fingerprint of the video. A file without its end line is cut short. Numbers are
-written in shortest round-trip form, so that writing and reading give the same records. Unknown keys are passed
-over.
+written in shortest round-trip form, so that writing and reading give the same records. Unknown keys are
+passed over.
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ class RecordWriter:
 
 def check_target(path: Path, overwrite: bool) -> None:
     """Raise OutputError unless records may be written to this path."""
+    if str(path) == "-":
+        raise OutputError("records cannot go to standard output: name a file")
     try:
         info = os.stat(path)
     except FileNotFoundError:
@@ -142,9 +144,9 @@ def check_target(path: Path, overwrite: bool) -> None:
 class RecordReader:
     """Reads a record file line by line; memory does not grow with its length.
 
-    header: its first line. After the last record, frames and sha256 are those of the end line. Iterating gives
-    the frames that have a line, with t from pts alone (nan without one). Every fault is a RecordError with file
-    and line.
+    header: its first line. After the last record, frames and sha256 are those of the end line. Iterating
+    gives the frames that have a line, with t from pts alone (nan without one). Every fault is a RecordError
+    with file and line.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

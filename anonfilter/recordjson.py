@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from anonfilter import regionmask
 from anonfilter.frame import StreamInfo
 from anonfilter.records import SHAPES, SOURCES, Box, FrameRecord, Region
@@ -65,7 +68,8 @@ def dump(value: dict[str, Any]) -> bytes:
 
 
 def load(line: bytes) -> dict[str, Any]:
-    """The inverse. Raises UnicodeDecodeError, json.JSONDecodeError (both ValueError) and RecursionError too."""
+    """The inverse. Raises UnicodeDecodeError, json.JSONDecodeError (both ValueError) and RecursionError
+    too."""
     value = json.loads(line.decode(), object_pairs_hook=_object, parse_constant=_constant)
     if not isinstance(value, dict):
         raise ValueError("the line must be a JSON object {...}")
@@ -148,6 +152,13 @@ def to_region(item: Any) -> Region:
         raise ValueError("del must be true or false")
     poly, mask = _poly(item.get("poly")), _mask(item.get("mask"), box)
     return Region(box, cls, score, src, track, shape, poly, mask, deleted)
+
+
+def runs_from_mask(mask: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """Run lengths of a (h, w) bitmap, row by row, zeros first; kernels.targets.mask_from_runs is the inverse."""
+    flat = np.concatenate(([False], np.asarray(mask, dtype=bool).ravel()))
+    ends = [*np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1]
+    return tuple(int(run) for run in np.diff(ends, prepend=0))
 
 
 def to_header(value: dict[str, Any]) -> Header:

@@ -20,8 +20,9 @@ from anonfilter.io.reader import Reader
 from anonfilter.io.writer import Writer
 from anonfilter.job import Job, Progress, Report
 from anonfilter.lane import Lane
-from anonfilter.plan import Plan, make_plan, turned
+from anonfilter.plan import Plan, make_plan, upright
 from anonfilter.recordfile import RecordReader, RecordWriter
+from anonfilter.recordjson import Header
 from anonfilter.records import FrameRecord
 from anonfilter.replay import Replay
 from anonfilter.tail import Tail
@@ -45,6 +46,7 @@ def run(job: Job) -> Report:
         else:
             with tempfile.TemporaryDirectory(prefix="anonfilter-") as folder:
                 records = Path(folder) / "records.jsonl"
+                Writer(job, reader)  # an output that cannot be is found before the long pass, not after it
                 _analyse(job, plan, reader, records, started)
                 reader = Reader(job)
                 replay = Replay(RecordReader(records))
@@ -101,10 +103,14 @@ class _Threads:
         self.stop.check()
 
 
-def _decode(reader: Reader, head: LavfiGraph | None, out: Channel[Any]) -> None:
-    """Decoder thread: frames through the head, packets as they come."""
+def _decode(
+    reader: Reader, head: LavfiGraph | None, out: Channel[Any], enough: threading.Event | None = None
+) -> None:
+    """Decoder thread: frames through the head, packets as they come, until the end or until it is enough."""
     count = 0
     for item in reader.frames():
+        if enough is not None and enough.is_set():
+            break
         if not isinstance(item, Frame):
             out.put(item)
             continue
@@ -118,11 +124,10 @@ def _decode(reader: Reader, head: LavfiGraph | None, out: Channel[Any]) -> None:
 
 
 def _head(plan: Plan, job: Job) -> tuple[LavfiGraph | None, StreamInfo]:
-    if not plan.head_text:
+    if not plan.head:
         return None, plan.source
-    head = LavfiGraph(plan.head_text, plan.source, None, job.threads)
-    stream = head.out
-    return head, turned(replace(stream, rotation=0, hflip=False)) if plan.autorotate else stream
+    head = LavfiGraph(plan.head, plan.source, None, job.threads)
+    return head, upright(head.out) if plan.autorotate else head.out
 
 
 def _open(filters: list[Filter], env: Env) -> None:
@@ -147,7 +152,7 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
         log=lambda level, line: _log(job, level, line), pass_no=1,
     )  # fmt: skip
     state = Progress(total=stream.frames, stage="pass 1")
-    writer = RecordWriter(records, {"stage": "pass 1"})
+    writer = RecordWriter(records, Header.of("pass 1", stream, job.graph), every_frame=True)
 
     def look() -> None:
         while (item := decoded.get()) is not END:
@@ -156,7 +161,8 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
             ring.add(item)
             for record in lane.push(item):
                 writer.write(record)
-            ring.take(item.n)
+            if item.n >= plan.reader_ahead:
+                ring.take(item.n - plan.reader_ahead)
             state.frame += 1
             state.out_time = item.t
         for record in lane.flush():
@@ -187,8 +193,11 @@ def _render(job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, st
         stream=stream, ring=ring, input_name=job.input, graph=job.graph, fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=pass_no,
     )  # fmt: skip
-    tail = Tail(plan, stream, env, report)
     writer = Writer(job, reader)
+    tail = Tail(plan, stream, env, report, writer.formats)
+    # A record file speaks of the whole input; without one there is no need to read past the end of the output.
+    enough = threading.Event()
+    may_stop = not any(item.name in ("read", "write") for item in plan.lane)
     state = Progress(total=stream.frames, stage="render" if pass_no == 0 else "pass 2")
     filters = [*lane.filters, *tail.filters]
 
@@ -222,19 +231,22 @@ def _render(job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, st
     def encode() -> None:
         while (item := drawn.get()) is not END:
             if isinstance(item, Frame):
-                writer.write(item, tail.out)
+                writer.write(item)
                 state.frame += 1
                 state.out_time = item.t
                 state.size = writer.size
+                if writer.done and may_stop:
+                    enough.set()
             else:
                 writer.mux(item)
         state.size = report.size = writer.finish()
 
     threads = _Threads(stop)
     try:
+        writer.open(tail.out)
         _open([*lane.filters], env)
         tail.open(env)
-        threads.start("decode", lambda: _decode(reader, head, decoded))
+        threads.start("decode", lambda: _decode(reader, head, decoded, enough))
         threads.start("look", look)
         threads.start("draw", draw)
         threads.start("encode", encode)

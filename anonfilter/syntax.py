@@ -98,7 +98,9 @@ class GraphSpec:
 def parse_graph(text: str, source: str = "-vf") -> GraphSpec:
     """Parse a graph as avfilter_graph_parse2 does. Raises GraphError with the place of the fault.
 
-    Filter names and arguments are not looked at: whose filter it is and what it takes is decided later.
+    Filter names and arguments are not looked at: whose filter it is and what it takes is decided later. Where
+    FFmpeg 5 and 8 differ this is 8, which PyAV brings: one ',' or ';' may end the graph, and the id
+    after '@' be empty.
     """
     return _Scanner(Located.plain(text, source)).graph()
 
@@ -122,6 +124,8 @@ class _Scanner:
             filters.append(self.filter())
             self.pos = self.whole.skip(self.pos)
             separator = self.text[self.pos : self.pos + 1]
+            if separator and separator in ",;" and self.whole.skip(self.pos + 1) == len(self.text):
+                separator = ""
             if separator != ",":
                 chains.append(Chain(tuple(filters)))
                 filters = []
@@ -170,9 +174,7 @@ class _Scanner:
             args, stop = self.whole.token(self.pos + 1, "[],;")
             end = max(self.pos + 1, _trimmed(self.text, self.pos + 1, stop))
             self.pos = stop
-        name, mark, ident = token.text.partition("@")
-        if not ident:  # "null@" is a name that no filter has
-            name += mark
+        name, _, ident = token.text.partition("@")
         outputs = self.labels()
         span = token.span()
         spec = FilterSpec(

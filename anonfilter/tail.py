@@ -19,7 +19,9 @@ class _LavfiStage:
     """A libavfilter segment in its place, and how regions pass through it."""
 
     def __init__(self, segment: Segment, stream: StreamInfo, threads: int, last: bool, formats: list[str] | None):
-        self._graph = LavfiGraph(segment.text, stream, formats if last else None, threads)
+        self._graph = LavfiGraph(
+            segment.specs, stream, formats if last else None, threads, strict=segment.strict
+        )
         self._strict, self._text = segment.strict, segment.text
         self.out = self._graph.out
         self._map: Callable[[Region], Region] = lavfi.map_segment(segment.specs, stream, self.out)
@@ -43,16 +45,16 @@ class _LavfiStage:
 class Tail:
     """All stages after the lane. push() gives finished frames in order.
 
-    stream: the stream at the lane. out: the stream that leaves.
+    stream: the stream at the lane. formats: pixel formats that the encoder takes, for a last libavfilter segment.
+    out: the stream that leaves.
     """
 
-    def __init__(self, plan: Plan, stream: StreamInfo, env: Env, report: Report) -> None:
+    def __init__(
+        self, plan: Plan, stream: StreamInfo, env: Env, report: Report, formats: list[str] | None = None
+    ) -> None:
         self._env, self._report = env, report
         self._stages: list[_LavfiStage | PixelWriter] = []
-        formats = [plan.job.pix_fmt] if plan.job.pix_fmt else None
-        stages = list(plan.tail)
-        if formats and not (stages and isinstance(stages[-1], Segment)):
-            stages.append(Segment([]))
+        stages = plan.tail
         self._streams: dict[int, StreamInfo] = {}
         for i, stage in enumerate(stages):
             if isinstance(stage, Segment):

@@ -39,12 +39,12 @@ COLORS: dict[str, tuple[int, int, int]] = {
 }
 
 _SIZES = """
-ntsc=720x480 pal=720x576 qntsc=352x240 qpal=352x288 sntsc=640x480 spal=768x576 film=352x240 ntsc-
-film=352x240 sqcif=128x96 qcif=176x144 cif=352x288 4cif=704x576 16cif=1408x1152 qqvga=160x120 qvga=320x240
-vga=640x480 svga=800x600 xga=1024x768 uxga=1600x1200 qxga=2048x1536 sxga=1280x1024 qsxga=2560x2048
-hsxga=5120x4096 wvga=852x480 wxga=1366x768 wsxga=1600x1024 wuxga=1920x1200 woxga=2560x1600 wqhd=2560x1440
-wqsxga=3200x2048 wquxga=3840x2400 whsxga=6400x4096 whuxga=7680x4800 cga=320x200 ega=640x350 hd480=852x480
-hd720=1280x720 hd1080=1920x1080 quadhd=2560x1440 2k=2048x1080 2kdci=2048x1080 2kflat=1998x1080
+ntsc=720x480 pal=720x576 qntsc=352x240 qpal=352x288 sntsc=640x480 spal=768x576 film=352x240
+ntsc-film=352x240 sqcif=128x96 qcif=176x144 cif=352x288 4cif=704x576 16cif=1408x1152 qqvga=160x120
+qvga=320x240 vga=640x480 svga=800x600 xga=1024x768 uxga=1600x1200 qxga=2048x1536 sxga=1280x1024
+qsxga=2560x2048 hsxga=5120x4096 wvga=852x480 wxga=1366x768 wsxga=1600x1024 wuxga=1920x1200 woxga=2560x1600
+wqhd=2560x1440 wqsxga=3200x2048 wquxga=3840x2400 whsxga=6400x4096 whuxga=7680x4800 cga=320x200 ega=640x350
+hd480=852x480 hd720=1280x720 hd1080=1920x1080 quadhd=2560x1440 2k=2048x1080 2kdci=2048x1080 2kflat=1998x1080
 2kscope=2048x858 4k=4096x2160 4kdci=4096x2160 4kflat=3996x2160 4kscope=4096x1716 nhd=640x360 hqvga=240x160
 wqvga=400x240 fwqvga=432x240 hvga=480x320 qhd=960x540 uhd2160=3840x2160 uhd4320=7680x4320
 """
@@ -122,17 +122,17 @@ def parse_time(text: str) -> float:
 
     Exact to the microsecond, as in ffmpeg; the unit applies to the whole number. Raises ValueError.
     """
-    clock = re.fullmatch(r"(-?)(?:([0-9]{1,9}):)?([0-5]?[0-9]):([0-5]?[0-9])(\.[0-9]*)?", text)
+    clock = re.fullmatch(r"(-?)(?:([0-9]{1,4}):)?([0-5]?[0-9]):([0-5]?[0-9])(\.[0-9]*)?", text)
     if clock:
         whole = int(clock[2] or 0) * 3600 + int(clock[3]) * 60 + int(clock[4])
         micros, fraction, sign = whole * 1_000_000, clock[5], clock[1]
         scale = 1_000_000
     else:
-        plain = re.fullmatch(r"(-?)([0-9]*)(\.[0-9]*)?(s|ms|us)?", text)
-        if plain is None or not re.search("[0-9]", text):
+        plain = re.fullmatch(r"(-?)\+?([0-9]+)(\.[0-9]*)?(s|ms|us)?", text)
+        if plain is None:
             raise ValueError(f"'{text}' is not a time (use [HH:]MM:SS[.m] or S[.m][s|ms|us])")
         scale = {"ms": 1000, "us": 1}.get(plain[4] or "s", 1_000_000)
-        micros, fraction, sign = int(plain[2] or 0) * scale, plain[3], plain[1]
+        micros, fraction, sign = int(plain[2]) * scale, plain[3], plain[1]
     if fraction:
         micros += int(fraction[1:].ljust(6, "0")[:6] or 0) * scale // 1_000_000
     return (-micros if sign else micros) / 1_000_000

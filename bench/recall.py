@@ -1,13 +1,14 @@
-"""Recall, precision and coverage of a detection model on labelled images: how the default thresholds, sizes and
-margins of models/catalog.toml were chosen.
+"""Recall, precision and coverage of a detection model on labelled images: how the default thresholds, sizes
+and margins of models/catalog.toml were chosen.
 
     python bench/recall.py faces ../shared/data/train/faces-varied
     python bench/recall.py plates ../shared/data/train/plates-dashcam --sample 150 --size 640 --size 960
 
-A set is a folder with annotations.json (COCO) and images/. A true box counts as found if a detection of at least the
-threshold overlaps it with an IoU of 0.3 (--iou); precision counts a detection as right if it overlaps any true box
-so. Of the boxes that were found, the last columns give the share whose area is covered by 95 % or more once the
-detections have grown by a margin on each side. True boxes below --min-side pixels are left out of recall.
+A set is a folder with annotations.json (COCO) and images/. A true box counts as found if a detection of at
+least the threshold overlaps it with an IoU of 0.3 (--iou); precision counts a detection as right if it
+overlaps any true box so. Of the boxes that were found, the last columns give the share whose area is covered
+by 95 % or more once the detections have grown by a margin on each side. True boxes below --min-side pixels
+are left out of recall.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ Boxes = npt.NDArray[np.float64]
 
 @dataclass
 class Tally:
-    """Sums over the images of a set. covered: for each found box, the share of it that is covered at each margin."""
+    """Sums over the images of a set. covered: for each found box, the share of it that is covered at each
+    margin."""
 
     truths: int = 0
     found: int = 0
@@ -109,7 +111,12 @@ def count(tally: Tally, truth: Boxes, boxes: Boxes, iou: float, min_side: float)
 
 
 def measure(
-    model: str, images: Sequence[tuple[Path, Boxes]], size: int, thresholds: Sequence[float], iou: float, min_side: float
+    model: str,
+    images: Sequence[tuple[Path, Boxes]],
+    size: int,
+    thresholds: Sequence[float],
+    iou: float,
+    min_side: float,
 ) -> Iterator[tuple[float, Tally]]:
     """Run a model once over the images at the lowest threshold and tally at each."""
     tallies = {threshold: Tally() for threshold in thresholds}
@@ -130,19 +137,29 @@ def measure(
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("set", type=Path)
     parser.add_argument("--sample", type=int, default=150, help="images, 0 = all (default 150)")
-    parser.add_argument("--size", type=int, action="append", help="long side of the input (default: the model's)")
+    parser.add_argument(
+        "--size", type=int, action="append", help="long side of the input (default: the model's)"
+    )
     parser.add_argument("--thresh", type=float, action="append", help="score (default: the model's)")
     parser.add_argument("--iou", type=float, default=0.3)
     parser.add_argument("--min-side", type=float, default=0.0, help="shorter side of a true box, in pixels")
     args = parser.parse_args()
     images = read_set(args.set, args.sample)
     thresholds = args.thresh or [catalog.resolve(args.model).thresh]
-    print(f"{args.model} on {args.set.name}: {len(images)} images, IoU {args.iou}, true boxes >= {args.min_side} px")
-    print("size  thresh  recall  precision  boxes | >=95 % covered at margin " + "  ".join(f"{m:.2f}" for m in MARGINS))
+    print(
+        f"{args.model} on {args.set.name}: {len(images)} images, IoU {args.iou}, "
+        f"true boxes >= {args.min_side:g} px"
+    )
+    print(
+        "size  thresh  recall  precision  boxes | >=95 % covered at margin "
+        + "  ".join(f"{m:.2f}" for m in MARGINS)
+    )
     for size in args.size or [0]:
         for threshold, tally in measure(args.model, images, size, thresholds, args.iou, args.min_side):
             covered = (np.array(tally.covered).reshape(-1, len(MARGINS)) >= COVERED).mean(axis=0)

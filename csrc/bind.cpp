@@ -1,2 +1,109 @@
+// The extension anonfilter.kernels._cpu: from arrays to the structs of planes.hpp. kernels/ops.py has checked them.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
-PYBIND11_MODULE(_cpu, m) { m.doc() = "placeholder until the kernels land"; }
+#include <pybind11/stl.h>
+
+#include <string>
+#include <vector>
+
+#include "box.hpp"
+#include "edit.hpp"
+#include "letterbox.hpp"
+
+namespace py = pybind11;
+using namespace anonfilter;
+
+namespace {
+
+// depth, shift, itemsize, log2_w, log2_h, left, top
+using FormatTuple = std::tuple<int, int, int, int, int, bool, bool>;
+using Ints = py::array_t<std::int32_t, py::array::c_style>;
+
+Format format_of(const FormatTuple& t) {
+  return {std::get<0>(t), std::get<1>(t), std::get<2>(t), std::get<3>(t), std::get<4>(t), std::get<5>(t), std::get<6>(t)};
+}
+
+// Luma, and both chroma components as one plane.
+std::vector<Plane> planes_of(const std::vector<py::array>& arrays, bool writable) {
+  std::vector<Plane> planes;
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    py::array array = arrays[i];
+    if (array.ndim() < 2) throw py::value_error("a plane needs rows and columns");
+    void* data = writable ? array.mutable_data() : const_cast<void*>(array.data());
+    if (i < 2) {
+      planes.push_back({});
+      planes.back().width = static_cast<int>(array.shape(1));
+      planes.back().height = static_cast<int>(array.shape(0));
+      planes.back().chroma = i > 0;
+    }
+    Plane& plane = planes.back();
+    const int step = array.ndim() == 3 ? 2 : 1;
+    for (int c = 0; c < step && plane.channels < 2; ++c)
+      plane.channel[plane.channels++] = {static_cast<char*>(data) + c * array.itemsize(), array.strides(0), step};
+  }
+  return planes;
+}
+
+// targets: (n, 6) x0, y0, x1, y1, shape, h. masks: in the order of the targets that have one.
+void run(const std::vector<py::array>& arrays, const FormatTuple& format_tuple, const Ints& targets,
+         const std::vector<py::array_t<std::uint8_t, py::array::c_style>>& masks, int feather, const Effect& effect) {
+  const std::vector<Plane> planes = planes_of(arrays, true);
+  const Format format = format_of(format_tuple);
+  std::vector<Target> list;
+  const auto row = targets.unchecked<2>();
+  std::size_t next = 0;
+  for (py::ssize_t i = 0; i < targets.shape(0); ++i) {
+    const auto shape = static_cast<Shape>(row(i, 4));
+    const std::uint8_t* mask = shape == Shape::mask ? masks.at(next++).data() : nullptr;
+    list.push_back({row(i, 0), row(i, 1), row(i, 2), row(i, 3), shape, row(i, 5), mask});
+  }
+  const py::gil_scoped_release release;
+  edit(planes.data(), static_cast<int>(planes.size()), format, list, feather, effect);
+}
+
+using Masks = std::vector<py::array_t<std::uint8_t, py::array::c_style>>;
+
+}  // namespace
+
+PYBIND11_MODULE(_cpu, m) {
+  m.doc() = "Blur, pixelize, fill and letterbox on planes in memory; arguments are checked by anonfilter.kernels.ops.";
+  m.def("unit", [] { return box_rows().name; }, "Name of the unit whose inner loops run.");
+  m.def("blur", [](const std::vector<py::array>& planes, const FormatTuple& format, const Ints& targets, const Masks& masks,
+                   int feather, int passes) {
+    Effect effect;
+    effect.kind = Kind::blur;
+    effect.passes = passes;
+    run(planes, format, targets, masks, feather, effect);
+  });
+  m.def("pixelize", [](const std::vector<py::array>& planes, const FormatTuple& format, const Ints& targets, const Masks& masks,
+                       int feather, int cells) {
+    Effect effect;
+    effect.kind = Kind::pixelize;
+    effect.cells = cells;
+    run(planes, format, targets, masks, feather, effect);
+  });
+  m.def("fill", [](const std::vector<py::array>& planes, const FormatTuple& format, const Ints& targets, const Masks& masks,
+                   int feather, const std::array<int, 3>& color) {
+    Effect effect;
+    std::copy(color.begin(), color.end(), effect.color);
+    run(planes, format, targets, masks, feather, effect);
+  });
+  // placement: the fields of struct Placement in order. colour: matrix by rows, mean, scale, pad.
+  m.def("letterbox", [](const std::vector<py::array>& arrays, const FormatTuple& format_tuple, const std::array<int, 15>& p,
+                        const std::array<float, 21>& values, py::array_t<float, py::array::c_style>& out) {
+    const std::vector<Plane> planes = planes_of(arrays, false);
+    const Format format = format_of(format_tuple);
+    const Placement at{p[0], p[1], p[2],  p[3],  p[4],        p[5],        p[6],        p[7],
+                       p[8], p[9], p[10], p[11], p[12] != 0, p[13] != 0, p[14] != 0};
+    Colour colour;
+    for (int i = 0; i < 12; ++i) colour.matrix[i / 4][i % 4] = values[static_cast<std::size_t>(i)];
+    for (std::size_t c = 0; c < 3; ++c) {
+      colour.mean[c] = values[12 + c];
+      colour.scale[c] = values[15 + c];
+      colour.pad[c] = values[18 + c];
+    }
+    float* to = out.mutable_data();
+    const py::gil_scoped_release release;
+    letterbox(planes.data(), static_cast<int>(planes.size()), format, at, colour, to);
+  });
+}

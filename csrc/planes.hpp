@@ -52,6 +52,7 @@ struct Source {
   int itemsize = 1;
   int shift = 0;
   unsigned code_mask = 255;
+  int x0 = 0, y0 = 0;  // the plane's sample that `data` begins with
 
   static Source of(const Channel& channel, const Format& format) {
     return {channel.data, channel.stride, channel.step, format.itemsize, format.shift, (1u << format.depth) - 1u};

@@ -3,9 +3,9 @@
 Resampling, per plane and axis, in the plane's own samples, where an output sample i covers [a, b):
   b - a >= 1: the mean over [a, b), clipped to the area (box filter; small faces do not alias);
   b - a < 1: linear interpolation at (a + b) / 2, edges repeated.
-Weights are integers that add up to 2^8 (rows, 8 bit), 2^12 (rows, deeper) or 2^15 (columns). A box filter's are
-differences of the rounded cumulative weight, so that their centre of gravity is kept. After the rows the sample has
-16 bits, scaled by 2^(16 - depth) and rounded; the sum over columns stays exact. Chroma of left siting lies half a
+Of a sample the upper 10 bits count, or all 8. Weights are integers that add up to 2^8 (rows, 8 bit), 2^6 (rows,
+deeper) or 2^14 (columns): after the rows a sample has 16 bits, and the sum over columns stays exact. A box filter's
+weights are differences of the rounded cumulative weight, so that their centre of gravity is kept. Chroma of left siting lies half a
 luma sample further left than its pair's centre, and for top left siting further up.
 """
 
@@ -80,7 +80,8 @@ def letterbox(
     if fmt.chroma:
         channels += [planes[1][..., 0], planes[1][..., 1]] if fmt.interleaved else list(planes[1:])
     across, down = box.inner[::-1] if box.swap else box.inner
-    rows_total, columns_total = (256 if fmt.depth == 8 else 4096), 32768
+    kept = min(fmt.depth, 10)
+    rows_total, columns_total = 1 << (16 - kept), 16384
     codes = []
     for index, channel in enumerate(channels):
         log2_w, log2_h = (fmt.log2_w, fmt.log2_h) if index else (0, 0)
@@ -92,11 +93,9 @@ def letterbox(
             across, box.x0, box.width, p, q, box.reverse_x, log2_w, siting != "center", columns_total
         )
         area = channel[top : top + rows.shape[1], left : left + columns.shape[1]]
-        samples = ((area >> fmt.shift) & ((1 << fmt.depth) - 1)).astype(np.float64)
-        # Sums stay below 2^53: doubles hold them exactly, whatever the order.
-        unit = rows_total * (1 << fmt.depth) / 65536
-        between = np.floor((rows @ samples + unit / 2) / unit) if unit > 1 else rows @ samples
-        codes.append(between @ columns.T * (2.0**fmt.depth / (65536 * columns_total)))
+        samples = ((area >> (fmt.shift + fmt.depth - kept)) & ((1 << kept) - 1)).astype(np.float64)
+        # Sums stay far below 2^53: doubles hold them exactly, in any order.
+        codes.append(rows @ samples @ columns.T * (2.0**fmt.depth / (65536 * columns_total)))
     inner_w, inner_h = box.inner
     place = slice(box.pad_y, box.pad_y + inner_h), slice(box.pad_x, box.pad_x + inner_w)
     for c in range(3):

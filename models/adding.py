@@ -21,9 +21,9 @@ def add(
 ) -> catalog.Model:
     """Check an ONNX file by running it once, copy it into the cache and keep a row for it.
 
-    A name that the user added before is replaced. family, classes, licence: what the file does not say itself. Raises
-    ModelError, and then nothing was changed, if the name is that of a model with a source of its own or the file is
-    not a net of that family.
+    A name that the user added before is replaced. family, classes, licence: what the file does not say
+    itself. Raises ModelError, and then nothing was changed, if the name is that of a model with a source of
+    its own or the file is not a net of that family.
     """
     if not _NAME.fullmatch(name):
         raise ModelError(f"'{name}' cannot be a model's name: a letter, then letters, digits, - and _ only")

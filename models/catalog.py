@@ -1,4 +1,5 @@
-"""The catalogue of detection models: the rows that ship (catalog.toml), those a user added, and bare files."""
+"""The catalogue of detection models: the rows that ship (catalog.toml), those a user added, and bare
+files."""
 
 from __future__ import annotations
 
@@ -9,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anonfilter.errors import ModelError
-from anonfilter.infer.onnxgraph import FLOAT, FLOAT16, GraphInfo, describe
 from anonfilter.models import fetch
+
+if TYPE_CHECKING:
+    # infer needs NumPy, which `anonfilter models list` can do without.
+    from anonfilter.infer.onnxgraph import GraphInfo
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,19 +46,20 @@ class Model(fetch.Source):
 
     @property
     def state(self) -> str:
-        """"cached", "missing" (the first use pulls it) or "needs add". Does not read the file."""
+        """ "cached", "missing" (the first use pulls it) or "needs add". Does not read the file."""
         if self.file is not None or (self.sha256 and fetch.cached_path(self).is_file()):
             return "cached"
         return "missing" if self.source else "needs add"
 
     def path(self, log: Log | None = None) -> Path:
-        """The verified file, pulled now if it is missing. log takes one line before a download; the default prints
-        it to stderr. Raises ModelError: how to get the file is in the message."""
+        """The verified file, pulled now if it is missing. log takes one line before a download; the default
+        prints it to stderr. Raises ModelError: how to get the file is in the message."""
         return fetch.ensure(self, log or _to_stderr)
 
 
 def load() -> dict[str, Model]:
-    """All rows by name: those that ship, then the user's. Raises ModelError if a user's row cannot be read."""
+    """All rows by name: those that ship, then the user's. Raises ModelError if a user's row cannot be
+    read."""
     rows = shipped()
     for file in fetch.added_rows():
         try:
@@ -85,14 +90,17 @@ def resolve(name: str) -> Model:
         return from_file(Path(name))
     known = sorted({*rows, *(alias for model in rows.values() for alias in model.aliases)})
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}, or the path of an .onnx file"
+    hint = (
+        f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}, or the path of an .onnx file"
+    )
     raise ModelError(f"unknown model '{name}' ({hint})")
 
 
 def from_file(path: Path) -> Model:
     """A model from an ONNX file, its family told by its outputs and its classes by its metadata.
 
-    Its preprocessing is that of the family's first shipped row. Raises ModelError if no family decodes the net.
+    Its preprocessing is that of the family's first shipped row. Raises ModelError if no family decodes the
+    net.
     """
     from anonfilter.models.family import FAMILIES, load_family
 
@@ -110,8 +118,8 @@ def from_file(path: Path) -> Model:
 
 
 def like(family: str, info: GraphInfo) -> Model:
-    """A nameless row with the preprocessing of a family's first shipped row; classes and licence are the file's own
-    where it states them. Raises ModelError for an unknown family."""
+    """A nameless row with the preprocessing of a family's first shipped row; classes and licence are the
+    file's own where it states them. Raises ModelError for an unknown family."""
     rows = [row for row in shipped().values() if row.family == family]
     if not rows:
         known = ", ".join(sorted({row.family for row in shipped().values()}))
@@ -125,6 +133,8 @@ def like(family: str, info: GraphInfo) -> Model:
 
 def read_info(path: Path) -> GraphInfo:
     """Inputs, outputs and metadata of a file. Raises ModelError unless it is ONNX with one image input."""
+    from anonfilter.infer.onnxgraph import FLOAT, FLOAT16, describe
+
     try:
         info = describe(path.read_bytes())
     except OSError as error:

@@ -1,8 +1,9 @@
-"""CenterFace: a heat map of face centres with size, offset and five landmarks at a quarter of the input's scale.
+"""CenterFace: a heat map of face centres with size, offset and five landmarks at a quarter of the input's
+scale.
 
 Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", 2019. Input RGB 0..255, sides
-multiples of 32. Outputs in the net's order, at stride 4: heat map (1), scale (2: height, width), offset (2: y, x),
-landmarks (10). A cell's face has its centre at (cell + offset + 1/2) * 4 and the size exp(scale) * 4.
+multiples of 32. Outputs in the net's order, at stride 4: heat map (1), scale (2: height, width), offset (2:
+y, x), landmarks (10). A cell's face has its centre at (cell + offset + 1/2) * 4 and the size exp(scale) * 4.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ class CenterFace(Family):
     @classmethod
     def check(cls, info: GraphInfo, classes: tuple[str, ...]) -> str | None:
         """See Family.check."""
-        found = tuple(value.dims[1] if value.dims and len(value.dims) == 4 else None for value in info.outputs)
+        found = tuple(
+            value.dims[1] if value.dims and len(value.dims) == 4 else None for value in info.outputs
+        )
         if found != _CHANNELS:
-            return f"its outputs have {found} channels where heat map, scale, offset and landmarks are {_CHANNELS}"
+            return f"its outputs have {found} channels; heat map, scale, offset, landmarks have {_CHANNELS}"
         return None if len(classes) == 1 else f"it finds one class, {len(classes)} are named"
 
     def candidates(self, outputs: Mapping[str, Array], size: Size, thresh: float) -> Candidates:

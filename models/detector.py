@@ -15,7 +15,7 @@ from anonfilter.infer import open_session
 from anonfilter.infer.onnxgraph import Dim
 from anonfilter.kernels import ops
 from anonfilter.models.catalog import Log, Model, read_info
-from anonfilter.models.family import Detection, Size, fit_size, load_family
+from anonfilter.models.family import Detection, Size, default_room, fit_size, load_family
 
 _FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
@@ -24,9 +24,9 @@ _FULL_RANGE = 2
 class Detector:
     """Finds a model's objects on frames of one size. A context manager.
 
-    picture: (width, height) of the upright pictures. size: (width, height) that the tensor should fit into, None for the
-    model's default; a net whose file fixes its input keeps that. thresh: score, None for the model's default.
-    threads, engine, device: see infer.open_session. Raises ModelError.
+    picture: (width, height) of the upright pictures. size: (width, height) that the tensor should fit into,
+    None for the model's default; a net whose file fixes its input keeps that. thresh: score, None for the
+    model's default. threads, engine, device: see infer.open_session. Raises ModelError.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Detector:
         dims = read_info(path).inputs[0].dims
         fixed = None if kind.any_size else _fixed(dims)
         self.model = model
-        self.size = fixed or fit_size(picture, size or (model.size, model.size), kind.stride)
+        self.size = fixed or fit_size(picture, size or default_room(picture, model.size), kind.stride)
         self.thresh = model.thresh if thresh is None else thresh
         self._family = kind(model.classes, model.nms)
         width, height = self.size
@@ -79,14 +79,17 @@ class Detector:
         return self._family.decode(self._run(tensor), letterbox, self.size, self.thresh)
 
     def probe(self) -> None:
-        """Run the net once on a grey picture and decode what it says. Raises ModelError if that cannot be done."""
+        """Run the net once on a grey picture and decode what it says. Raises ModelError if that cannot be
+        done."""
         value = (np.float32(128) - np.array(self.model.mean)) * np.array(self.model.scale)
         self._tensor[:] = value[:, None, None]
         outputs = self._run(self._tensor)
         try:
             self._family.decode(outputs, _Identity(), self.size, 0.05)
         except (ValueError, IndexError) as error:
-            raise ModelError(f"{self.model.path()}: its outputs are not those of family {self.model.family}: {error}") from None
+            raise ModelError(
+                f"{self.model.path()}: its outputs are not those of family {self.model.family}: {error}"
+            ) from None
 
     def close(self) -> None:
         """Free the session."""
@@ -107,8 +110,8 @@ class Detector:
 def matrix(stream: StreamInfo) -> str:
     """The name that kernels.ops has for a stream's YUV matrix.
 
-    Unspecified is read as players do: BT.709 from 720 lines up, BT.601 below (upright or turned alike: the shorter
-    side decides).
+    Unspecified is read as players do: BT.709 from 720 lines up, BT.601 below (upright or turned alike: the
+    shorter side decides).
     """
     known = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
     return known.get(stream.color_space) or ("bt709" if min(stream.width, stream.height) >= 720 else "bt601")

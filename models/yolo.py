@@ -1,8 +1,8 @@
 """The heads that Ultralytics exports to ONNX for YOLOv8, YOLO11 and YOLO12, and their end-to-end variant.
 
-Raw: (1, 4 + C, N), channels centre x, centre y, width, height in samples of the tensor, then one score for each of C
-classes. End to end (exported with nms=True; YOLOv10, YOLO26): (1, N, 6), rows x0, y0, x1, y1, score, class, padded
-with zero scores. Input RGB 0..1, sides multiples of 32.
+Raw: (1, 4 + C, N), channels centre x, centre y, width, height in samples of the tensor, then one score for
+each of C classes. End to end (exported with nms=True; YOLOv10, YOLO26): (1, N, 6), rows x0, y0, x1, y1,
+score, class, padded with zero scores. Input RGB 0..1, sides multiples of 32.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Yolo(Family):
             return self._raw(head, thresh)
         if head.shape[1] == _END_TO_END:
             return self._end_to_end(head, thresh)
-        raise ModelError(f"the net's output {head.shape} fits neither {len(self.classes)} class(es) nor end to end")
+        raise ModelError(
+            f"the net's output {head.shape} fits neither {len(self.classes)} class(es) nor end to end"
+        )
 
     def _raw(self, head: Array, thresh: float) -> Candidates:
         scores = finite(head[4:], "scores")
@@ -58,8 +60,10 @@ class Yolo(Family):
         rows = finite(head, "boxes")
         rows = rows[rows[:, 4] >= max(thresh, np.finfo(np.float32).tiny)]
         classes = rows[:, 5].astype(np.intp)
-        if len(rows) and not (0 <= classes.min() and classes.max() < len(self.classes)):
-            raise ModelError(f"the net names class {classes.max()}, the catalogue only {len(self.classes)} class(es)")
+        if len(rows) and not (classes.min() >= 0 and classes.max() < len(self.classes)):
+            raise ModelError(
+                f"the net names class {classes.max()}, the catalogue only {len(self.classes)} class(es)"
+            )
         return Candidates(rows[:, :4], rows[:, 4], classes)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,8 +17,7 @@ import pytest
 
 from anonfilter import api
 from anonfilter import filter as registry
-from anonfilter.filter import PixelReader
-from anonfilter.frame import StreamInfo
+from anonfilter.filter import Sampler
 from anonfilter.kernels.formats import FORMATS
 from anonfilter.options import Option
 from anonfilter.records import FrameRecord, Region
@@ -46,7 +44,7 @@ GRAPHS = {
 }
 
 
-class Stub(PixelReader):
+class Stub(Sampler):
     """Finds the same two moving objects in every clip: no net, but everything around it is real."""
 
     name = "stub"
@@ -56,18 +54,16 @@ class Stub(PixelReader):
         Option("until", "int", 1000, "find nothing from this frame on"),
     )
 
-    def push(self, record: FrameRecord) -> Iterator[FrameRecord]:
+    def look(self, record: FrameRecord) -> None:
         assert self.env.ring is not None
         assert self.env.ring[record.n].n == record.n
-        if record.n % self.opts["every"] == 0:
-            record.ran = ("stub",)
-            if record.n < self.opts["until"]:
-                x = 5.25 + 6.5 * record.n
-                record.regions.append(Region((x, 12.5, x + 34.0, 52.75), "face", 0.9))
-                record.regions.append(Region((120.0 - 4 * record.n, 60.0, 150.0 - 4 * record.n, 72.0), "plate", 0.8))
-        yield record
+        record.ran = ("stub",)
+        if record.n < self.opts["until"]:
+            x = 5.25 + 6.5 * record.n
+            record.regions.append(Region((x, 12.5, x + 34.0, 52.75), "face", 0.9))
+            record.regions.append(Region((120.0 - 4 * record.n, 60.0, 150.0 - 4 * record.n, 72.0), "plate", 0.8))
 
-    def gap(self, stream: StreamInfo) -> int:
+    def every(self) -> int:
         return int(self.opts["every"])
 
     def models(self) -> tuple[str, ...]:

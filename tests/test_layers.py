@@ -21,6 +21,10 @@ FLOORS = {
     "anonfilter.expr": 1,
     "anonfilter.colour": 1,
     "anonfilter.regionmask": 1,
+    "anonfilter.located": 1,
+    "anonfilter.exprcode": 1,
+    "anonfilter.values": 1,
+    "anonfilter.recordjson": 2,
     "anonfilter.channel": 1,
     "anonfilter.filter": 2,
     "anonfilter.assoc": 2,
@@ -36,7 +40,11 @@ FLOORS = {
     "anonfilter.run": 4,
     "anonfilter.api": 5,
     "anonfilter.cli": 5,
+    "anonfilter.avoptions": 5,
+    "anonfilter.clihelp": 5,
     "anonfilter.cliopts": 5,
+    "anonfilter.cliparse": 5,
+    "anonfilter.progress": 5,
     "anonfilter.__main__": 5,
 }
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -17,7 +16,7 @@ import pytest
 
 from anonfilter import filter as registry
 from anonfilter.errors import AnonfilterError, InputError, OutputError, PlanError
-from anonfilter.filter import PixelReader, PixelWriter
+from anonfilter.filter import PixelWriter, Sampler
 from anonfilter.job import Job
 from anonfilter.options import Option
 from anonfilter.records import FrameRecord, Region
@@ -26,24 +25,22 @@ from anonfilter.run import run
 ZONE = "zone=x=8:y=8:w=40:h=32,fill"
 
 
-class Mover(PixelReader):
+class Mover(Sampler):
     """A detector that finds one moving box, on every Nth frame; fails on a frame if asked to."""
 
     name = "mover"
     help = "test detector"
     options = (Option("every", "int", 1, "", min=1), Option("fail", "int", -1, "fail on this frame"))
 
-    def push(self, record: FrameRecord) -> Iterator[FrameRecord]:
+    def look(self, record: FrameRecord) -> None:
         assert self.env.ring is not None
         assert self.env.ring[record.n].planes()[0].shape == (self.env.stream.height, self.env.stream.width)
         if record.n == self.opts["fail"]:
             raise ValueError("the net fell over")
-        if record.n % self.opts["every"] == 0:
-            record.ran = ("mover",)
-            record.regions.append(Region((4.0 + record.n, 10.0, 44.0 + record.n, 50.0), "face", 0.9))
-        yield record
+        record.ran = ("mover",)
+        record.regions.append(Region((4.0 + record.n, 10.0, 44.0 + record.n, 50.0), "face", 0.9))
 
-    def gap(self, stream: object) -> int:
+    def every(self) -> int:
         return int(self.opts["every"])
 
     def models(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +43,9 @@ class Blur(Painter):
         opts = self.opts
         if opts["mode"] == "gaussian":
             fixed = ops.window_sigma(opts["sigma"], opts["passes"])
-            targets = [replace(target, h=fixed) for target in targets]
+            targets = [target.with_window(fixed) for target in targets]
         else:
-            targets = [replace(target, h=ops.window(target, opts["strength"])) for target in targets]
+            targets = [target.with_window(ops.window(target, opts["strength"])) for target in targets]
         ops.blur(planes, fmt, targets, passes=opts["passes"], feather=opts["feather"], siting=siting)
 
 

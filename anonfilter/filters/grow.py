@@ -15,8 +15,8 @@ from anonfilter.frame import StreamInfo
 from anonfilter.options import Duration, Option
 from anonfilter.records import Box, FrameRecord, Region
 
-# A velocity is fitted to at most so many sightings, none older than so many frames. Going backward from a first
-# sighting they lie in the future: look-ahead beyond `before`.
+# A velocity is fitted to at most so many sightings, none older than so many frames. Going backward from a
+# first sighting they lie in the future: look-ahead beyond `before`.
 _SIGHTINGS, _SPAN, _FUTURE = 5, 15, 4
 # A region without a track is taken to be another frame's, from this overlap on.
 _SAME = 0.5
@@ -29,6 +29,15 @@ class _End:
     seen: deque[tuple[int, Region]] = field(default_factory=lambda: deque(maxlen=_SIGHTINGS))
     closed: bool = False
     """Removed by hand since: do not go on."""
+
+    def add(self, n: int, region: Region) -> None:
+        """A sighting at frame n."""
+        if self.closed:
+            self.seen.clear()
+        while self.seen and n - self.seen[0][0] > _SPAN:
+            self.seen.popleft()
+        self.seen.append((n, region))
+        self.closed = False
 
 
 @dataclass(slots=True)
@@ -45,13 +54,14 @@ class _Seen:
 
 
 class Grow(RecordFilter):
-    """Space: every region but zones is scaled about its centre and padded. A bitmap becomes the whole grown box.
+    """Space: every region but zones is scaled about its centre and padded. A bitmap becomes the whole grown
+    box.
 
-    Time: where a track has no region, up to `after` frames after its last one and `before` frames before its next
-    get a region of src "grow": the hull of the box at that end and the same box moved on with the end's velocity, so
-    that it covers an object that stops as well as one that goes on; it may widen on the way, never shrink. A region
-    without a track stays where it is for as long, except on frames where the like is found again. Frames from which a
-    person removed a region end its growth.
+    Time: where a track has no region, up to `after` frames after its last one and `before` frames before its
+    next get a region of src "grow": the hull of the box at that end and the same box moved on with the end's
+    velocity, so that it covers an object that stops as well as one that goes on; it may widen on the way,
+    never shrink. A region without a track stays where it is for as long, except on frames where the like is
+    found again. Frames from which a person removed a region end its growth.
     """
 
     name = "grow"
@@ -60,7 +70,9 @@ class Grow(RecordFilter):
         Option("before", "duration", Duration(5), "time before the first region of a track", min=0),
         Option("after", "duration", Duration(5), "time after the last region of a track", min=0),
         Option("scale", "float", 1.1, "factor on width and height", min=1, max=10),
-        Option("pad", "float", 0.0, "added on every side, after scaling", min=0, max=4096, unit="luma samples"),
+        Option(
+            "pad", "float", 0.0, "added on every side, after scaling", min=0, max=4096, unit="luma samples"
+        ),
     )
 
     def lookahead(self, stream: StreamInfo) -> int | None:
@@ -128,18 +140,13 @@ class Grow(RecordFilter):
             end = self._ends.setdefault(track, _End())
             if not end.seen or end.seen[-1][0] != n - 1:
                 self._begin(track, region, n)
-            if end.closed or (end.seen and n - end.seen[0][0] > _SPAN):
-                end.seen = deque((s for s in end.seen if n - s[0] <= _SPAN and not end.closed), _SIGHTINGS)
-            end.seen.append((n, region))
-            end.closed = False
+            end.add(n, region)
         self._hold_loose(n, here)
 
     def _begin(self, track: int, region: Region, n: int) -> None:
         """Track's region begins on frame n: go back from it."""
-        coming = [(n, region)]
-        for m in range(n + 1, n + _FUTURE + 1):
-            if m in self._seen and track in self._seen[m].tracks:
-                coming.append((m, self._seen[m].tracks[track]))
+        ahead = [m for m in range(n, n + _FUTURE + 1) if m in self._seen and track in self._seen[m].tracks]
+        coming = [(m, self._seen[m].tracks[track]) for m in ahead]
         for m in range(n - 1, n - self._before - 1, -1):
             seen = self._seen.get(m)
             if seen is None or track in seen.tracks or seen.blocks(track):
@@ -178,13 +185,16 @@ def _seen(record: FrameRecord) -> _Seen:
             seen.loose.append(region)
         else:
             known = seen.tracks.get(region.track)
-            seen.tracks[region.track] = region if known is None else known.with_(box=union(known.box, region.box))
+            box = region.box if known is None else union(known.box, region.box)
+            seen.tracks[region.track] = (known or region).with_(box=box)
     return seen
 
 
 def _found(region: Region, among: list[Region]) -> bool:
     boxes = [other.box for other in among if other.cls == region.cls]
-    return bool(boxes) and bool((assoc.iou(assoc.as_array([region.box]), assoc.as_array(boxes)) >= _SAME).any())
+    return bool(boxes) and bool(
+        (assoc.iou(assoc.as_array([region.box]), assoc.as_array(boxes)) >= _SAME).any()
+    )
 
 
 def _still(region: Region) -> Region:
@@ -194,9 +204,8 @@ def _still(region: Region) -> Region:
 def _moved(seen: list[tuple[int, Region]], start: int, n: int, region: Region) -> Region:
     """The region of frame `start`, at frame n: hull of its box and that box moved on as `seen` tells."""
     shape = "rect" if region.mask is not None else region.shape
-    return region.with_(
-        box=extrapolate([(m, r.box) for m, r in seen], start, n), src="grow", poly=None, mask=None, shape=shape
-    )
+    box = extrapolate([(m, r.box) for m, r in seen], start, n)
+    return region.with_(box=box, src="grow", poly=None, mask=None, shape=shape)
 
 
 def extrapolate(seen: list[tuple[int, Box]], start: int, n: int) -> Box:

@@ -1,9 +1,9 @@
-"""hold: covers frames that nobody looked at. The planner puts it last in the lane; it is not a user's filter."""
+"""hold: covers frames that nobody looked at. The planner puts it last in the lane; no user names it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from anonfilter.filter import Env, Options, RecordFilter
 from anonfilter.frame import StreamInfo
@@ -14,15 +14,16 @@ _OWN_TIMES = ("zone", "grow")
 
 
 class Hold(RecordFilter):
-    """A frame that was not looked at gets the regions of the nearest looked-at frames, before it and after it.
+    """A frame that was not looked at gets the regions of the nearest looked-at frames, before it and after
+    it.
 
-    A frame counts as looked at by each model alone: where plates are looked for on every frame and faces on every
-    fifth, the frames between are held for faces. Left out are regions of a track that has one of its own on the frame
-    (also one removed by hand: that was a person's decision; a grown one does not count, it is a guess about an
-    end), zones, grown regions and removed ones. Held regions have src "interp".
+    A frame counts as looked at by each model alone: where plates are looked for on every frame and faces on
+    every fifth, the frames between are held for faces. Left out are regions of a track that has one of its
+    own on the frame (also one removed by hand: that was a person's decision; a grown one does not count, it
+    is a guess about an end), zones, grown regions and removed ones. Held regions have src "interp".
 
-    gap: most frames from one look to the next. models: names of those that must have run; any others that are met
-    count from then on.
+    gap: most frames from one look to the next. models: names of those that must have run; any others that are
+    met count from then on.
     """
 
     name = "hold"
@@ -62,10 +63,9 @@ class Hold(RecordFilter):
             after = self._after(missing)
             if len(after) < len(missing) and newest is not None and newest < record.n + self._gap - 1:
                 return
-            sources = {self._before[model] for model in missing if model in self._before}
-            held = dict.fromkeys(
-                region for _, regions in sorted([*sources, *after.values()], key=_frame) for region in regions
-            )
+            looks = dict(self._before[model] for model in missing if model in self._before)
+            looks.update(after.values())
+            held = [region for n in sorted(looks) for region in looks[n]]
             for model in record.ran:
                 self._before[model] = (record.n, self._found[0])
             self._waiting.popleft()
@@ -85,11 +85,7 @@ class Hold(RecordFilter):
         return after
 
 
-def _frame(source: tuple[int, tuple[Region, ...]]) -> int:
-    return source[0]
-
-
-def _missing(there: list[Region], held: Iterable[Region]) -> list[Region]:
+def _missing(there: list[Region], held: Sequence[Region]) -> list[Region]:
     """Those held regions that the frame does not have by itself, marked as held, each once."""
     tracks = {r.track for r in there if r.track is not None and r.src not in _OWN_TIMES}
     made = dict.fromkeys(r.with_(src="interp") for r in held if r.track is None or r.track not in tracks)

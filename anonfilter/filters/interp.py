@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from anonfilter.assoc import Array
 from anonfilter.filter import Env, RecordFilter
 from anonfilter.frame import StreamInfo
 from anonfilter.options import Duration, Option
 from anonfilter.records import Box, FrameRecord, Region
 
-# Sightings on either side of a gap that shape its curve. pchip's slopes depend on one beyond the gap, makima's on two;
-# a cubic spline's on all, by a factor of 0.27 less for each further one.
+# Sightings on either side of a gap that shape its curve. pchip's slopes depend on one beyond the gap,
+# makima's on two; a cubic spline's on all, by a factor of 0.27 less for each further one.
 _KNOTS = 4
 
 
@@ -38,13 +38,13 @@ class _Line:
 
 
 class Interp(RecordFilter):
-    """A gap of at most `gap` frames between two regions of a track is filled, looked-at frames too: a detector that
-    misses a face for three frames must not uncover it.
+    """A gap of at most `gap` frames between two regions of a track is filled, looked-at frames too: a
+    detector that misses a face for three frames must not uncover it.
 
-    Centre and size are interpolated, not edges, so that a box cannot turn inside out, and the result is joined with
-    the linear interpolation: whatever the method, it contains the straight path's box and so is never smaller than
-    the smaller end. Frames from which a person removed the track's region stay empty, and so do those between two of
-    them. src is "interp", score the lower of both ends.
+    Centre and size are interpolated, not edges, so that a box cannot turn inside out, and the result is
+    joined with the linear interpolation: whatever the method, it contains the straight path's box and so is
+    never smaller than the smaller end. Frames from which a person removed the track's region stay empty, and
+    so do those between two of them. src is "interp", score the lower of both ends.
     """
 
     name = "interp"
@@ -63,8 +63,10 @@ class Interp(RecordFilter):
                 ("makima", "modified Akima; overshoots little"),
             ),
         ),
-        Option("gap", "duration", Duration(1, "s"), "longest gap to fill; -1 fills any, and needs the whole clip", min=-1),
-    )  # fmt: skip
+        Option(
+            "gap", "duration", Duration(1, "s"), "longest gap to fill; -1: any, needs the whole clip", min=-1
+        ),
+    )
 
     def lookahead(self, stream: StreamInfo) -> int | None:
         """Frame m is filled if its track is seen again by frame m + gap."""
@@ -102,8 +104,8 @@ class Interp(RecordFilter):
         return list(self._release(None))
 
     def _release(self, last: int | None) -> Iterator[FrameRecord]:
-        """Frames up to `last`. Before a frame leaves, the gaps that begin on it are filled: all that can be known by
-        its time is known, and is the same however many frames are pushed at once."""
+        """Frames up to `last`. Before a frame leaves, the gaps that begin on it are filled: all that can be
+        known by its time is known, and is the same however many frames are pushed at once."""
         for n in list(self._waiting):
             if last is not None and n > last:
                 break
@@ -112,7 +114,8 @@ class Interp(RecordFilter):
             yield self._waiting.pop(n)
 
     def _fill(self, track: int, start: int) -> None:
-        """Fill the gap that begins after the sighting at frame `start`, and forget what no later gap needs."""
+        """Fill the gap that begins after the sighting at frame `start`, and forget what no later gap
+        needs."""
         line = self._lines[track]
         at = line.frames.index(start)
         if at + 1 == len(line.frames) or not self._near(start, line.frames[at + 1]):
@@ -144,7 +147,8 @@ class Interp(RecordFilter):
         return self._gap is None or stop - start - 1 <= self._gap
 
     def _open_frames(self, line: _Line, start: int, stop: int) -> list[int]:
-        """Frames between two sightings that are to be filled: all, but for those from the first to the last removed."""
+        """Frames between two sightings that are to be filled: all, but for those from the first to the last
+        removed."""
         removed = [n for n in line.removed if start < n < stop]
         if not removed:
             return list(range(start + 1, stop))
@@ -170,15 +174,13 @@ def _state(box: Box) -> tuple[float, float, float, float]:
     return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
 
 
-def _boxes(states: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _boxes(states: Array) -> Array:
     """(N, 4) boxes of (N, 4) centres and sizes."""
     centre, half = states[:, :2], np.maximum(states[:, 2:], 0.0) / 2
     return np.hstack([centre - half, centre + half])
 
 
-def path(
-    method: str, knots: npt.NDArray[np.float64], states: npt.NDArray[np.float64], at: int, frames: npt.NDArray[Any]
-) -> list[Box]:
+def path(method: str, knots: Array, states: Array, at: int, frames: Array) -> list[Box]:
     """Boxes on `frames`, which lie between knots at and at + 1.
 
     knots: (K,) frames, rising. states: (K, 4) centre x, y, width, height. Each box contains the linear one.
@@ -196,7 +198,7 @@ def path(
     return [(float(a), float(b), float(c), float(d)) for a, b, c, d in np.hstack([low, high])]
 
 
-def _spline(method: str, knots: npt.NDArray[np.float64], states: npt.NDArray[np.float64]) -> Any:
+def _spline(method: str, knots: Array, states: Array) -> Any:
     from scipy.interpolate import Akima1DInterpolator, CubicSpline, PchipInterpolator
 
     if method == "makima":

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation
 
+from anonfilter import regionmask
 from anonfilter.filter import PixelWriter
 from anonfilter.frame import Frame
 from anonfilter.kernels import ops
@@ -16,7 +16,6 @@ from anonfilter.kernels.formats import PixFmt
 from anonfilter.kernels.targets import Target
 from anonfilter.options import Option
 from anonfilter.records import Box, FrameRecord, Region
-from anonfilter.regionmask import bitmap
 
 CLASSES = Option("classes", "list", (), "write only objects of these classes, separated by '|' (default: all)")
 SHAPE = Option(
@@ -30,7 +29,6 @@ FEATHER = Option("feather", "int", 0, "soft edge outside of the object", min=0, 
 
 # libavutil's AVChromaLocation. Unspecified is taken as left: its mask contains that of the centred siting.
 _SITING = {2: "center", 3: "topleft"}
-_MASK_DILATION = 2
 
 
 class Painter(PixelWriter):
@@ -50,8 +48,8 @@ class Painter(PixelWriter):
     def target(self, region: Region) -> Target:
         """The kernel target of one region."""
         if region.mask is not None:
-            box, mask = dilate(region.box, bitmap(region.box, region.mask))
-            return ops.target(box, "mask", mask)
+            height, width = regionmask.size(region.box)
+            return ops.target(region.box, "mask", ops.mask_from_runs(region.mask, width, height))
         if region.shape is not None:
             return ops.target(region.box, region.shape)
         if self.opts["shape"] == "ellipse":
@@ -72,11 +70,3 @@ def around(box: Box) -> Box:
     dx = (x1 - x0) * (math.sqrt(2) - 1) / 2 + 1
     dy = (y1 - y0) * (math.sqrt(2) - 1) / 2 + 1
     return x0 - dx, y0 - dy, x1 + dx, y1 + dy
-
-
-def dilate(box: Box, mask: npt.NDArray[np.bool_]) -> tuple[Box, npt.NDArray[np.uint8]]:
-    """Grow a bitmap by two luma samples in all directions, and its box with it."""
-    grown = binary_dilation(np.pad(mask, _MASK_DILATION), np.ones((3, 3), bool), iterations=_MASK_DILATION)
-    x0, y0 = math.floor(box[0]) - _MASK_DILATION, math.floor(box[1]) - _MASK_DILATION
-    height, width = grown.shape
-    return (float(x0), float(y0), float(x0 + width), float(y0 + height)), grown.astype(np.uint8)

@@ -15,8 +15,8 @@ from anonfilter.records import FrameRecord
 class Read(RecordFilter):
     """Replaces what is known of each frame by what the record file says of it; zones of this graph stay.
 
-    The file must be of this video: size, time base and rotation at the start, pts frame by frame, number of frames
-    and fingerprint at the end. It is read once before the run, so that a damaged file ends it at once.
+    The file must be of this video: size, time base and rotation at the start, pts frame by frame, number of
+    frames and fingerprint at the end. It is read once before the run, so that a damaged file ends it at once.
     """
 
     name = "read"

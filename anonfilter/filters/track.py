@@ -14,8 +14,8 @@ from anonfilter.records import Box, FrameRecord, Region
 
 # Share of the newest measurement in a velocity: one look jitters, a turn must still be followed.
 _NEWEST = 0.5
-# How much farther, in mean sides per frame since the last look, an object may be than its prediction says, and at most
-# how many times `dist` that may come to.
+# How much farther, in mean sides per frame since the last look, an object may be than its prediction says,
+# and at most how many times `dist` that may come to.
 _DRIFT, _MAX_DRIFT = 0.1, 2.0
 
 
@@ -40,7 +40,8 @@ class _Track:
     def seen(self, box: Box, n: int) -> None:
         """Take a new look into account."""
         if n > self.n:
-            dx, dy = ((box[i] + box[i + 2] - self.box[i] - self.box[i + 2]) / 2 / (n - self.n) for i in (0, 1))
+            old, steps = self.box, n - self.n
+            dx, dy = ((box[i] + box[i + 2] - old[i] - old[i + 2]) / 2 / steps for i in (0, 1))
             if self.velocity is not None:
                 old_x, old_y = self.velocity
                 dx, dy = _NEWEST * dx + (1 - _NEWEST) * old_x, _NEWEST * dy + (1 - _NEWEST) * old_y
@@ -51,21 +52,23 @@ class _Track:
 class Track(RecordFilter):
     """Hungarian assignment on overlap, distance and size, with constant velocity between looks.
 
-    Every detection gets a number at once and is passed on: a track needs no confirmation. Detections that score high
-    choose first, the rest then among the tracks that are left (as ByteTrack does: Zhang et al., 2022). Regions removed
-    by hand are tracked like others, so that interp knows whose they were. Regions that bring a number from a record
-    file keep together under one number; zones are left alone.
+    Every detection gets a number at once and is passed on: a track needs no confirmation. Detections that
+    score high choose first, the rest then among the tracks that are left (as ByteTrack does: Zhang et al.,
+    2022). Regions removed by hand are tracked like others, so that interp knows whose they were. Regions that
+    bring a number from a record file keep together under one number; zones are left alone.
     """
 
     name = "track"
     help = "Follow objects from frame to frame: every region gets the number of its track."
     options = (
-        Option("max_age", "duration", Duration(1, "s"), "how long an object may stay unseen and keep its number", min=0),
-        Option("min_iou", "float", 0.1, "overlap from which two boxes may be one object wherever they are", min=0, max=1),
-        Option("dist", "float", 1.5, "farthest centre from the predicted one, in mean sides of the boxes", min=0, max=100),
+        Option("max_age", "duration", Duration(1, "s"), "how long an unseen object keeps its number", min=0),
+        Option("min_iou", "float", 0.1, "overlap from which two boxes may be one object", min=0, max=1),
+        Option(
+            "dist", "float", 1.5, "or farthest centre from where it was due, in mean sides", min=0, max=100
+        ),
         Option("size", "float", 2.5, "most that width or height may change, as a ratio", min=1, max=100),
         Option("high", "float", 0.5, "score from which a detection chooses its track first", min=0, max=1),
-    )  # fmt: skip
+    )
 
     def open(self, env: Env) -> None:
         """Start without tracks."""
@@ -97,7 +100,8 @@ class Track(RecordFilter):
         return (record,)
 
     def _retire(self, n: int) -> None:
-        """Forget what was unseen too long; but what was there at the last look, however long ago, is still open."""
+        """Forget what was unseen too long; but what was there at the last look, however long ago, is still
+        open."""
         oldest = min(n - self._max_age, self._last_look)
         self._tracks = {key: track for key, track in self._tracks.items() if track.n >= oldest}
 
@@ -117,12 +121,12 @@ class Track(RecordFilter):
         taken = set(numbers.values())
         high = self.opts["high"]
         for wanted in (True, False):
-            for cls in dict.fromkeys(record.regions[i].cls for i in loose):
+            for cls in dict.fromkeys(record.regions[i].cls for i in loose if i not in numbers):
                 tracks = [t for t in self._tracks.values() if t.cls == cls and t.id not in taken]
-                found = [
-                    i for i in loose if record.regions[i].cls == cls and (record.regions[i].score >= high) is wanted
-                ]
-                for row, column in assoc.assign(self._costs(tracks, [record.regions[i] for i in found], record.n)):
+                same = [i for i in loose if record.regions[i].cls == cls]
+                found = [i for i in same if (record.regions[i].score >= high) is wanted]
+                costs = self._costs(tracks, [record.regions[i] for i in found], record.n)
+                for row, column in assoc.assign(costs):
                     numbers[found[column]] = tracks[row].id
                     taken.add(tracks[row].id)
         for i in loose:

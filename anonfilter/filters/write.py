@@ -9,12 +9,14 @@ from pathlib import Path
 from anonfilter.errors import OutputError
 from anonfilter.filter import Env, RecordFilter
 from anonfilter.options import Option
-from anonfilter.recordfile import Header, RecordWriter, check_target
+from anonfilter.recordfile import RecordWriter, check_target
+from anonfilter.recordjson import Header
 from anonfilter.records import FrameRecord
 
 
 class Write(RecordFilter):
-    """Writes a record file (DESIGN 4) as the records are at this place in the graph, and passes them on unchanged.
+    """Writes a record file (DESIGN 4) as the records are at this place in the graph, and passes them on
+    unchanged.
 
     The file appears under its name once the last frame has passed, never cut short.
     """

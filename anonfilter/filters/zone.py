@@ -44,13 +44,17 @@ class Zone(RecordFilter):
             raise PlanError(f"{box} is empty: w and h must be above 0")
         if x >= wide or y >= high or x + w <= 0 or y + h <= 0:
             raise PlanError(f"{box} lies outside of the picture, which is {wide}x{high} as shown")
-        # Far beyond the picture nothing is gained, and an integer made of it would not fit; but an ellipse's shape
-        # depends on its whole box.
+        # Far beyond the picture nothing is gained, and an integer made of it would not fit; but an ellipse's
+        # shape depends on its whole box.
         if max(abs(x), abs(y), abs(x + w), abs(y + h)) > 1 << 20:
             raise PlanError(f"{box} is larger than a million samples")
         self._size = {"w": wide, "h": high}
         self._region = Region(
-            to_coded((x, y, x + w, y + h), env.stream), self.opts["class"], 1.0, "zone", shape=self.opts["shape"]
+            to_coded((x, y, x + w, y + h), env.stream),
+            self.opts["class"],
+            1.0,
+            "zone",
+            shape=self.opts["shape"],
         )
 
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
@@ -67,8 +71,8 @@ def to_coded(box: Box, stream: StreamInfo) -> Box:
     wide, high = stream.display_size
     if stream.hflip:
         x0, x1 = wide - x1, wide - x0
-    # The display is the coded picture turned clockwise: (x, y) of the coded picture is shown at (height - y, x)
-    # after a quarter turn.
+    # The display is the coded picture turned clockwise: (x, y) of the coded picture is shown at (height - y,
+    # x) after a quarter turn.
     if stream.rotation == 90:
         return y0, wide - x1, y1, wide - x0
     if stream.rotation == 180:

@@ -1,9 +1,9 @@
 """Runs a net: float32 tensor in, named float32 tensors out. Which engine does it is chosen here.
 
-On the CPU ONNX Runtime is the base dependency: on AVX2 hardware, with the graph rewritten (onnxgraph.py), it is as
-fast as OpenVINO or faster (bench/infer.py). OpenVINO, an extra, runs nets in bf16 where the CPU multiplies bf16
-natively and then takes half of ONNX Runtime's time, so there it is preferred if it is installed. Nothing heavy is
-imported before a session is opened.
+On the CPU ONNX Runtime is the base dependency: on AVX2 hardware, with the graph rewritten (onnxgraph.py), it
+is as fast as OpenVINO or faster (bench/infer.py). OpenVINO, an extra, runs nets in bf16 where the CPU
+multiplies bf16 natively and then takes half of ONNX Runtime's time, so there it is preferred if it is
+installed. Nothing heavy is imported before a session is opened.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ ENGINES = ("auto", "onnxruntime", "openvino")
 class Session(Protocol):
     """A net that is ready to run.
 
-    input_name: name of its one input. outputs: names of its outputs, in the file's order. engine: what runs it.
+    input_name: name of its one input. outputs: names of its outputs, in the file's order. engine: what runs
+    it.
     """
 
     input_name: str
@@ -35,8 +36,8 @@ class Session(Protocol):
     engine: str
 
     def run(self, tensor: npt.NDArray[Any]) -> dict[str, Tensor]:
-        """tensor: float32 (N, C, H, W), contiguous, of the shape the session was opened with. The arrays that come
-        back may be overwritten by the next call. Raises ModelError if the engine fails."""
+        """tensor: float32 (N, C, H, W), contiguous, of the shape the session was opened with. The arrays that
+        come back may be overwritten by the next call. Raises ModelError if the engine fails."""
         ...
 
     def close(self) -> None:
@@ -54,9 +55,9 @@ def open_session(
 ) -> Session:
     """Load an ONNX file for tensors of fixed shapes.
 
-    shapes: shape of each input that is to be fixed, by name ("" is the net's first input). device: "cpu" ("cuda[:N]"
-    is a seam). threads: 0 = as many as this process may use. engine: one of ENGINES. Raises ModelError, in one line,
-    if the file is not a net, the engine is not installed or the device is not built.
+    shapes: shape of each input that is to be fixed, by name ("" is the net's first input). device: "cpu"
+    ("cuda[:N]" is a seam). threads: 0 = as many as this process may use. engine: one of ENGINES. Raises
+    ModelError, in one line, if the file is not a net, the engine is not installed or the device is not built.
     """
     if device != "cpu":
         raise ModelError(f"inference on device {device!r} is not built yet: use device=cpu")
@@ -96,7 +97,8 @@ def native_bf16(cpuinfo: str | Path = "/proc/cpuinfo") -> bool:
 
 
 def available_cores() -> int:
-    """Cores this process may use: its affinity, and a container's CPU quota, which Python does not look at."""
+    """Cores this process may use: its affinity, and a container's CPU quota, which Python does not look
+    at."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:

@@ -1,8 +1,9 @@
 """Reads and rewrites the graph of an ONNX file without the onnx package.
 
-An ONNX file is one protobuf message (onnx.proto3, ModelProto). What has to change before ONNX Runtime runs a net
-at full speed sits in a handful of fields, so this walks the wire format and copies everything else byte for byte.
-Field numbers are those of onnx.proto3; the wire format is protobuf's: varints, and length-delimited fields.
+An ONNX file is one protobuf message (onnx.proto3, ModelProto). What has to change before ONNX Runtime runs a
+net at full speed sits in a handful of fields, so this walks the wire format and copies everything else byte
+for byte. Field numbers are those of onnx.proto3; the wire format is protobuf's: varints, and length-delimited
+fields.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class GraphInfo:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def class_names(self) -> tuple[str, ...]:
-        """Class names that Ultralytics' exporter leaves in the metadata: "names", a Python dict by index. () if none."""
+        """Class names that Ultralytics' exporter leaves in the metadata: "names", a Python dict by index. ()
+        if none."""
         try:
             names = ast.literal_eval(self.metadata.get("names", ""))
             return tuple(str(names[index]) for index in range(len(names)))
@@ -83,10 +85,11 @@ def describe(model: bytes) -> GraphInfo:
 def rewrite(model: bytes, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
     """The same net with fixed input shapes and constant weights.
 
-    Initialisers leave the list of graph inputs: while they are there a caller could replace them, so ONNX Runtime
-    may fold nothing into them (CenterFace as shipped runs at less than half speed). The inputs named in `shapes` get
-    those shapes; shapes of outputs and of values in between, which would now contradict, are left for the runtime to
-    infer. Raises ModelError for a name that is not an input, or a file that is not ONNX.
+    Initialisers leave the list of graph inputs: while they are there a caller could replace them, so ONNX
+    Runtime may fold nothing into them (CenterFace as shipped runs at less than half speed). The inputs named
+    in `shapes` get those shapes; shapes of outputs and of values in between, which would now contradict, are
+    left for the runtime to infer. Raises ModelError for a name that is not an input, or a file that is not
+    ONNX.
     """
     out = bytearray()
     found = False

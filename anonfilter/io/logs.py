@@ -19,11 +19,14 @@ _lock = threading.Lock()
 def listen(level: int = av.logging.ERROR) -> None:
     """Let libav's messages up to `level` reach captures and Python's logging (loggers "libav.NAME").
 
-    PyAV drops them all unless it is told otherwise. A message that nobody captures must not reach the terminal
-    through logging's last resort, so the logger gets a handler that does nothing. Levels above errors are left to
-    captured(): each message costs the interpreter's lock, also in the codecs' worker threads.
+    PyAV drops them all unless it is told otherwise. A message that nobody captures must not reach the
+    terminal through logging's last resort, so the logger gets a handler that does nothing. Levels above
+    errors are left to captured(): each message costs the interpreter's lock, also in the codecs' worker
+    threads.
     """
     with _lock:
+        # Else the same file read twice in one process would complain only once.
+        av.logging.set_skip_repeated(False)
         now = av.logging.get_level()
         if now is None or now < level:
             av.logging.set_level(level)
@@ -34,7 +37,10 @@ def listen(level: int = av.logging.ERROR) -> None:
 
 @contextmanager
 def captured(level: int = av.logging.ERROR) -> Iterator[list[Message]]:
-    """The messages of this thread while the block runs. Messages of codec worker threads are not among them."""
+    """The messages of this thread while the block runs.
+
+    Messages of codec worker threads are not among them.
+    """
     listen()
     before = av.logging.get_level()
     raised = before is None or before < level
@@ -50,7 +56,11 @@ def captured(level: int = av.logging.ERROR) -> Iterator[list[Message]]:
 
 def errors(messages: Iterable[Message]) -> list[str]:
     """Texts of error messages, each once, in order."""
-    return list(dict.fromkeys(text.strip() for level, _, text in messages if level <= av.logging.ERROR and text.strip()))
+    return list(
+        dict.fromkeys(
+            text.strip() for level, _, text in messages if level <= av.logging.ERROR and text.strip()
+        )
+    )
 
 
 def reason(error: BaseException, messages: Iterable[Message] = ()) -> str:

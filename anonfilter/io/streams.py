@@ -40,10 +40,12 @@ def choose_video(container: InputContainer) -> VideoStream | None:
 
 
 def orientation(matrix: tuple[int, ...] | None) -> tuple[int, bool]:
-    """Clockwise quarter turns in degrees, then whether to mirror left to right, that a display matrix asks for.
+    """Clockwise quarter turns in degrees, then whether to mirror left to right, that a display matrix asks
+    for.
 
-    matrix: nine integers as libavutil stores them (16.16, last column 2.30): x' = a x + c y, y' = b x + d y. A matrix
-    with a negative determinant is a rotation followed by a mirroring of x. Angles are rounded to quarter turns.
+    matrix: nine integers as libavutil stores them (16.16, last column 2.30): x' = a x + c y, y' = b x + d y.
+    A matrix with a negative determinant is a rotation followed by a mirroring of x. Angles are rounded to
+    quarter turns.
     """
     if matrix is None:
         return 0, False
@@ -65,7 +67,10 @@ def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
 
 
 def chroma_location(container: InputContainer, stream: VideoStream, frame: VideoFrame) -> int:
-    """AVChromaLocation of a stream. PyAV before 19 does not have it; libavformat's own description of the file does."""
+    """AVChromaLocation of a stream.
+
+    PyAV before 19 does not have it; libavformat's own description of the file does.
+    """
     value = getattr(frame, "chroma_location", None)
     if value is not None:
         return int(value)
@@ -84,15 +89,20 @@ def _plausible(rate: Fraction | None) -> Fraction | None:
 
 
 def rates(stream: VideoStream) -> tuple[Fraction, Fraction]:
-    """Highest frame rate to plan with, and the one to tell an encoder. 25 where the file says nothing plausible."""
-    average, base = _plausible(stream.average_rate), _plausible(stream.base_rate)
-    # r_frame_rate is a guess from differences of timestamps: one odd difference makes it a multiple of the truth.
-    if average is not None and base is not None and base > 8 * average:
-        base = None
-    known = [rate for rate in (average, base) if rate is not None]
-    if not known:
-        return Fraction(25), Fraction(25)
-    return max(known), average or known[0]
+    """Highest frame rate to plan with, and the one to tell an encoder, which is the one that ffmpeg would
+    tell it.
+
+    25 where the file says nothing plausible.
+    """
+    average, base, guess = (
+        _plausible(r) for r in (stream.average_rate, stream.base_rate, stream.guessed_rate)
+    )
+    # r_frame_rate is a guess from differences of timestamps: one odd difference makes it a multiple of the
+    # truth.
+    if average is not None:
+        base, guess = (None if rate is not None and rate > 8 * average else rate for rate in (base, guess))
+    known = [rate for rate in (guess, average, base) if rate is not None]
+    return (max(known), known[0]) if known else (Fraction(25), Fraction(25))
 
 
 def declared_seconds(stream: Any) -> float:
@@ -106,7 +116,9 @@ def declared_seconds(stream: Any) -> float:
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
-def stream_info(container: InputContainer, stream: VideoStream, frame: VideoFrame, start: Fraction) -> StreamInfo:
+def stream_info(
+    container: InputContainer, stream: VideoStream, frame: VideoFrame, start: Fraction
+) -> StreamInfo:
     """StreamInfo from the container and its first decoded frame. start: seconds at which t is 0."""
     context = stream.codec_context
     highest, average = rates(stream)

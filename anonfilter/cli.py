@@ -1,0 +1,227 @@
+"""The command `anonfilter`: ffmpeg's way of saying it, exit status 0, 1, or 255 when stopped.
+
+Thin: the table and the parser are in cliopts, help in clihelp, the work in run. What is heavy is imported
+when it is needed, so that -h answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from anonfilter import __version__
+from anonfilter.cliopts import LOG_LEVELS
+from anonfilter.cliparse import Command, parse_command
+from anonfilter.errors import AnonfilterError, Cancelled, OutputError, UsageError
+from anonfilter.job import Job, Progress
+
+if TYPE_CHECKING:
+    from anonfilter.job import Report
+
+FAILED, STOPPED = 1, 255
+_STDOUT = ("-", "pipe:", "pipe:1")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops a run as Ctrl-C does."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (default: sys.argv). Returns the exit status; never raises what a user can
+    cause."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug = _asks_debug(args)
+    try:
+        previous = signal.signal(signal.SIGTERM, _terminate)
+    except ValueError:  # not in the main thread
+        previous = None
+    try:
+        return _main(args)
+    except (KeyboardInterrupt, Cancelled) as stop:
+        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        _say(f"Exiting normally, received signal {int(number)}.")
+        return STOPPED
+    except AnonfilterError as error:
+        _say(str(error))
+        if debug:
+            _traceback()
+        return FAILED
+    except BrokenPipeError:
+        _drop_stdout()
+        return FAILED
+    except Exception as error:
+        if debug:
+            _traceback()
+        text = " ".join(str(error).split())
+        _say(f"internal error: {type(error).__name__}: {text}; run with -v debug for the traceback")
+        return FAILED
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _main(args: list[str]) -> int:
+    if args[:1] == ["models"]:
+        from anonfilter.models.cli import main as models_main
+
+        return int(models_main(args[1:]))
+    from anonfilter import clihelp
+
+    if not args:
+        _say(f"{clihelp.USAGE}\nUse -h to get full help.")
+        return FAILED
+    command = parse_command(args)
+    if command.action == "help":
+        clihelp.show(clihelp.topic_help(command.topic))
+    elif command.action == "version":
+        clihelp.show(clihelp.version_lines())
+    elif command.action == "filters":
+        clihelp.show(clihelp.filter_list())
+    else:
+        _run(command)
+    return 0
+
+
+def _run(command: Command) -> None:
+    """Plan, ask, run and tell."""
+    job, log = command.job, Log(command)
+    if not command.hide_banner:
+        log("info", f"anonfilter {__version__}")
+    for warning in command.warnings:
+        log("warning", warning)
+    job.log = log
+    if command.dump_plan:
+        text = _plan(job)
+        if not job.output:
+            print(text, flush=True)
+            return
+        print(text, file=sys.stderr, flush=True)
+    if command.progress in _STDOUT and job.output in _STDOUT:
+        raise UsageError(f"-progress {command.progress}: stdout is the output's, use pipe:2 or a file")
+    _check_output(command)
+    from anonfilter.progress import ProgressFile
+    from anonfilter.run import run
+
+    report_to = ProgressFile(command.progress) if command.progress else None
+
+    def progress(state: Progress) -> None:
+        log.status(state)
+        if report_to is not None:
+            report_to.update(state)
+
+    job.progress = progress
+    try:
+        report = run(job)
+    finally:
+        log.clear()
+        if report_to is not None:
+            report_to.close()
+    _tell(report, log)
+
+
+def _plan(job: Job) -> str:
+    from anonfilter.io.reader import Reader
+    from anonfilter.plan import make_plan
+
+    reader = Reader(job)
+    try:
+        return make_plan(job, reader.info).describe()
+    finally:
+        reader.close()
+
+
+def _tell(report: Report, log: Log) -> None:
+    """What happened, in a line or a few."""
+    for line in report.dropped:
+        log("info", f"dropped: {line}")
+    if report.corrupt:
+        log("warning", f"{report.corrupt} frames were marked corrupt by the decoder")
+    log(
+        "info",
+        f"{report.frames} frames, {report.covered_frames} with regions ({report.regions} in all), "
+        f"{report.passes} pass{'es' * (report.passes > 1)}, {report.seconds:.1f} s",
+    )
+
+
+def _check_output(command: Command) -> None:
+    """Never the input itself; an existing file only with leave. Raises OutputError."""
+    job = command.job
+    path = job.output.removeprefix("file:")
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # there is none, or it is no path
+    source = job.input.removeprefix("file:")
+    if os.path.exists(source) and os.path.samefile(source, path):
+        raise OutputError(f"Output {job.output} same as Input #0 - exiting: a file cannot be edited in place")
+    if not stat.S_ISREG(mode) or command.overwrite:
+        return
+    if command.overwrite is None and command.stdin and sys.stdin is not None and sys.stdin.isatty():
+        sys.stderr.write(f"File '{job.output}' already exists. Overwrite? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            job.overwrite = True
+            return
+        raise OutputError("Not overwriting - exiting")
+    raise OutputError(f"File '{job.output}' already exists. Exiting.")
+
+
+class Log:
+    """Log lines and the status line on stderr, as far as -loglevel and -nostats let them."""
+
+    def __init__(self, command: Command) -> None:
+        from anonfilter.progress import StatusLine
+
+        self.level = command.log_level
+        shown = self.level >= LOG_LEVELS["info"] if command.stats is None else command.stats
+        self._line = StatusLine() if shown else None
+
+    def __call__(self, level: str, line: str) -> None:
+        """Print one line of that level."""
+        if LOG_LEVELS.get(level, LOG_LEVELS["info"]) <= self.level:
+            self.clear()
+            print(line, file=sys.stderr, flush=True)
+
+    def status(self, state: Progress) -> None:
+        """Show progress."""
+        if self._line is not None:
+            self._line.update(state)
+
+    def clear(self) -> None:
+        """Leave the status line."""
+        if self._line is not None:
+            self._line.clear()
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # if nobody reads, the exit status tells
+        print(text, file=sys.stderr, flush=True)
+
+
+def _traceback() -> None:
+    import traceback
+
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+
+
+def _asks_debug(args: Sequence[str]) -> bool:
+    """Whether a traceback is wanted, known even where the command line cannot be parsed."""
+    return any(a in ("-v", "-loglevel") and b in ("debug", "trace") for a, b in pairwise(args))
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _drop_stdout() -> None:
+    """Keep the interpreter from failing again when it flushes a stdout that nobody reads."""
+    with contextlib.suppress(OSError, ValueError):  # stdout may be closed already, or no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

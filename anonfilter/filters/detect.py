@@ -1,0 +1,179 @@
+"""detect: finds objects with neural nets and lists them as regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from anonfilter.errors import InputError, ModelError
+from anonfilter.filter import Env, Options, PixelReader
+from anonfilter.frame import StreamInfo
+from anonfilter.infer import ENGINES
+from anonfilter.models import catalog
+from anonfilter.models.catalog import Model
+from anonfilter.models.detector import Detector
+from anonfilter.models.family import Detection
+from anonfilter.options import Option
+from anonfilter.records import FrameRecord, Region
+
+
+class Detect(PixelReader):
+    """Runs one or more models on every N-th frame.
+
+    A frame that was looked at carries the models' names in `ran`, whether they found something or not; other
+    frames pass as they came. Boxes are the nets' own, grown by the margin; they may reach over the frame's
+    edge, so that the shape a writer makes of them is the object's and not that of its visible part.
+    """
+
+    name = "detect"
+    help = "Find faces, number plates and other objects with neural nets."
+    options = (
+        Option(
+            "models", "list", ("faces",), "names from 'anonfilter models list', or ONNX files", variadic=True
+        ),
+        Option(
+            "thresh", "float", None, "score from which a detection counts (default: the model's)",
+            min=0.001, max=1, per_item=True,
+        ),
+        Option(
+            "size", "size", None,
+            "the picture is fitted into this for the net (default: the model's, or a third of the picture's "
+            "long side where that is more)",
+            min=32, max=8192, unit="px", per_item=True,
+        ),
+        Option(
+            "margin", "float", None,
+            "growth of each side of a box, as a share of it (default: the model's)",
+            min=0, max=4, per_item=True,
+        ),
+        Option(
+            "every", "int", 1, "look at every N-th frame; those between are covered from both sides",
+            min=1, max=1000000, unit="frames",
+        ),
+        Option("classes", "list", None, "keep only these classes (default: all)", per_item=True),
+        Option("device", "string", None, "where the nets run: cpu (default: the run's device)"),
+        Option("engine", "enum", "auto", "what runs the nets", choices=ENGINES),
+        Option("threads", "int", None, "threads for a net, 0 for one a core (default: the run's)", min=0,
+               max=1024),
+    )  # fmt: skip
+
+    def __init__(self, opts: Options, label: str = "") -> None:
+        super().__init__(opts, label)
+        self._looks: list[_Look] = []
+        self._rows: dict[str, Model] = {}
+
+    def gap(self, stream: StreamInfo) -> int:
+        """See RecordLane.gap."""
+        every: int = self.opts["every"]
+        return every
+
+    def models(self) -> tuple[str, ...]:
+        """See RecordLane.models. Raises ModelError for an unknown model."""
+        return tuple(row.name for row in self._resolved().values())
+
+    def open(self, env: Env) -> None:
+        """Load the nets, downloading those that are missing. Raises ModelError for a net that cannot be had
+        or run, and for a class that it does not find."""
+        super().open(env)
+        try:
+            for given, row in self._resolved().items():
+                self._looks.append(self._load(given, row, env))
+                env.models_used.append((row.name, row.sha256))
+        except ModelError as error:
+            self.close()
+            raise ModelError(f"{self.label}: {error}") from None
+
+    def close(self) -> None:
+        """Free the nets."""
+        for look in self._looks:
+            look.detector.close()
+        self._looks = []
+
+    def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
+        """Look at the record's frame if its turn has come. Raises ModelError if a net fails on it."""
+        if record.n % self.opts["every"] == 0:
+            self._look(record)
+        return (record,)
+
+    def _look(self, record: FrameRecord) -> None:
+        env = self.env
+        if env.ring is None:
+            raise InputError(f"{self.label}: this pass has no frames to look at")
+        frame = env.ring[record.n]
+        for look in self._looks:
+            try:
+                found = look.detector(frame, env.stream)
+            except ModelError as error:
+                place = f"{env.input_name}: frame {record.n} at {record.t:.3f} s"
+                raise ModelError(f"{self.label}: {look.detector.model.name}: {place}: {error}") from None
+            record.regions = [*record.regions, *look.regions(found, frame.size)]
+            record.ran = (*record.ran, look.detector.model.name)
+
+    def _resolved(self) -> dict[str, Model]:
+        """The catalogue's rows by the names that the user wrote."""
+        if not self._rows:
+            given: tuple[str, ...] = self.opts["models"] or ()
+            if not given:
+                raise ModelError(f"{self.label}: no model is named: detect=faces, detect=faces:plates, ...")
+            rows: dict[str, Model] = {}
+            for name in given:
+                row = catalog.resolve(name)
+                if name in rows or row.name in {other.name for other in rows.values()}:
+                    raise ModelError(f"{self.label}: the model {row.name} is named twice")
+                rows[name] = row
+            self._rows = rows
+        return self._rows
+
+    def _load(self, given: str, row: Model, env: Env) -> _Look:
+        def option(name: str) -> Any:
+            own = self.opts.get("overrides", {}).get(given, {})
+            return own[name] if name in own else self.opts[name]
+
+        classes = option("classes")
+        unknown = set(classes or ()) - set(row.classes)
+        # A class that only another model of this filter finds is not a mistake, unless it was said of this
+        # one.
+        if "classes" not in self.opts.get("overrides", {}).get(given, {}):
+            unknown -= {name for other in self._resolved().values() for name in other.classes}
+        if unknown:
+            raise ModelError(
+                f"no class {', '.join(sorted(unknown))} in what {given} finds ({', '.join(row.classes)})"
+            )
+        threads = self.opts["threads"]
+        margin = option("margin")
+        detector = Detector(
+            row,
+            env.stream.display_size,
+            size=option("size"),
+            thresh=option("thresh"),
+            threads=env.threads if threads is None else threads,
+            engine=self.opts["engine"],
+            device=self.opts["device"] or env.device,
+            log=lambda line: env.log("info", line),
+        )
+        return _Look(detector, row.margin if margin is None else margin, frozenset(classes or row.classes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One model at work: its detector, the margin of its boxes, and the classes to keep."""
+
+    detector: Detector
+    margin: float
+    classes: frozenset[str]
+
+    def regions(self, found: Iterable[Detection], size: tuple[int, int]) -> list[Region]:
+        """Detections as regions: grown, not clipped, without those that lie wholly outside of the frame."""
+        width, height = size
+        regions = []
+        for item in found:
+            x0, y0, x1, y1 = item.box
+            dx, dy = (x1 - x0) * self.margin, (y1 - y0) * self.margin
+            box = (x0 - dx, y0 - dy, x1 + dx, y1 + dy)
+            if item.cls in self.classes and box[0] < width and box[1] < height and box[2] > 0 and box[3] > 0:
+                regions.append(Region(box, item.cls, item.score, "det", poly=item.poly))
+        return regions
+
+
+FILTER = Detect

@@ -1,0 +1,114 @@
+"""Opening an input, with an error that a person understands."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer
+
+from anonfilter.errors import InputError
+from anonfilter.io import logs
+from anonfilter.job import Job
+
+# Text that libavformat would draw as pictures of a terminal.
+_TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+
+# Containers whose header states a duration; others leave it to be estimated from the bit rate.
+_STATED = frozenset({"mov", "matroska", "avi", "flv", "asf", "mxf"})
+
+# Options of libavformat's demuxers and protocols. PyAV does not tell which of them were used, so an option
+# that neither this list nor the decoder knows is an error here.
+_DEMUXER_OPTIONS = frozenset(
+    [
+        "analyzeduration", "advanced_editlist", "avioflags", "correct_ts_overflow", "cryptokey",
+        "duration_probesize", "err_detect", "export_all", "export_xmp", "f_err_detect", "fflags",
+        "fpsprobesize", "format_probesize", "formatprobesize", "framerate", "headers", "http_proxy",
+        "ignore_chapters", "ignore_editlist", "input_format", "listen", "live_start_index", "loop",
+        "max_delay", "max_probe_packets", "max_reload", "max_streams", "max_ts_probe",
+        "multiple_requests", "pattern_type", "pixel_format", "probesize", "protocol_whitelist",
+        "reconnect", "reconnect_at_eof", "reconnect_delay_max", "reconnect_on_http_error",
+        "reconnect_on_network_error", "reconnect_streamed", "reorder_queue_size", "rtbufsize",
+        "rtsp_flags", "rtsp_transport", "rw_timeout", "scan_all_pmts", "seek2any", "seekable",
+        "sample_rate", "skip_estimate_duration_from_pts", "skip_initial_bytes",
+        "start_number", "start_number_range", "stimeout", "strict", "thread_queue_size", "timeout",
+        "tls_verify", "use_absolute_path", "use_mfra_for", "use_wallclock_as_timestamps",
+        "user_agent", "video_size",
+    ]
+)  # fmt: skip
+
+
+def is_url(name: str) -> bool:
+    """Whether a name is a libavformat URL (or "-") and no path."""
+    return name == "-" or (
+        re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", name) is not None and not name.startswith("file:")
+    )
+
+
+def live(name: str) -> bool:
+    """Whether an input has no length of its own to compare with."""
+    return name == "-" or name.startswith(("pipe:", "rtsp:", "rtmp:", "udp:", "rtp:", "srt:", "tcp:"))
+
+
+def states_duration(format_name: str) -> bool:
+    """Whether the header of this format states how long the file is."""
+    return bool(_STATED & set(format_name.split(",")))
+
+
+def path_of(name: str) -> str:
+    """The path that a name without a URL scheme stands for."""
+    return name.removeprefix("file:")
+
+
+def open_input(job: Job) -> InputContainer:
+    """Open the job's input. Raises InputError, one line."""
+    name = job.input
+    if not is_url(name):
+        path = path_of(name)
+        if not os.path.exists(path):
+            raise InputError(f"{name}: No such file or directory")
+        if os.path.isdir(path):
+            raise InputError(f"{name}: is a directory, not a video")
+        if os.path.isfile(path) and os.path.getsize(path) == 0:
+            raise InputError(f"{name}: the file is empty")
+    with logs.captured() as said:
+        try:
+            container = av.open(
+                "pipe:0" if name == "-" else name,
+                format=job.input_format,
+                options=dict(job.input_options),
+                metadata_errors="surrogateescape",
+            )
+        except ValueError as error:
+            if "no container format" in str(error):
+                raise InputError(f"-f: unknown input format '{job.input_format}'") from error
+            raise InputError(f"{name}: not a video: {logs.reason(error, said)}") from error
+        except PermissionError as error:
+            raise InputError(f"{name}: Permission denied") from error
+        except av.error.FFmpegError as error:
+            raise InputError(f"{name}: cannot be opened: {logs.reason(error, said)}") from error
+    if job.input_format is None and container.format.name in _TEXT_ART:
+        container.close()
+        raise InputError(f"{name}: not a video but text")
+    return container
+
+
+def set_decoder_options(job: Job, container: InputContainer, context: Any) -> None:
+    """Open the decoder with the options before -i. Raises InputError for one that nobody knows or takes."""
+    context.options = dict(job.input_options)
+    with logs.captured() as said:
+        try:
+            context.open()
+        except av.error.FFmpegError as error:
+            raise InputError(
+                f"{job.input}: cannot open decoder {context.name}: {logs.reason(error, said)}"
+            ) from error
+    unknown = [option for option in context.options if option not in _DEMUXER_OPTIONS]
+    if unknown:
+        raise InputError(
+            f"Unrecognized option '{unknown[0]}' for input {job.input} "
+            f"({container.format.name}, {context.name})"
+        )

@@ -1,0 +1,267 @@
+"""Choosing and opening an encoder, with errors before the first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.codec
+import av.error
+import av.format
+from av.codec.codec import UnknownCodecError
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from anonfilter.errors import OutputError
+from anonfilter.frame import StreamInfo
+from anonfilter.io import logs
+from anonfilter.io.streams import CHROMA_LOCATIONS
+from anonfilter.job import Job
+
+# Muxers that write a name of their own for every picture or piece.
+_MANY_FILES = frozenset(
+    {"image2", "segment", "stream_segment", "ssegment", "hls", "dash", "tee", "webm_chunk", "fifo"}
+)
+
+# Containers whose frames have no time of their own: one frame is one tick of the rate.
+_CONSTANT_RATE = frozenset({"avi", "gxf", "mxf", "mxf_d10", "mxf_opatom", "yuv4mpegpipe"})
+
+# The same samples in another order, so that no user needs to be asked.
+_SAME_SAMPLES = {
+    "nv12": ("yuv420p",), "nv21": ("yuv420p",), "p010le": ("yuv420p10le",), "p210le": ("yuv422p10le",),
+    "p410le": ("yuv444p10le",), "nv16": ("yuv422p",), "nv24": ("yuv444p",), "yuv420p": ("nv12",),
+    "yuv420p10le": ("p010le",), "yuvj420p": ("yuv420p", "nv12"),
+    "yuvj422p": ("yuv422p",), "yuvj444p": ("yuv444p",),
+}  # fmt: skip
+
+# Encoders to name when the chosen one cannot; the flag says whether odd sizes of subsampled formats work.
+_OTHERS = (("libx264", False), ("libx265", False), ("libsvtav1", True), ("libvpx-vp9", True), ("ffv1", True))
+
+_DEFAULT_TOLERANCE = 4_000_000  # AVCodecContext's bit_rate_tolerance, which PyAV replaces by its own
+
+
+def muxer(job: Job, url: str) -> str:
+    """Name of the muxer that -f or the output's name asks for. Raises OutputError."""
+    try:
+        if job.output_format is not None:
+            name = str(av.format.ContainerFormat(job.output_format, "w").name)
+        else:
+            # Nothing is opened or created here: PyAV opens the file with the header.
+            name = str(av.open(url, "w").format.name)
+    except ValueError as error:
+        if job.output_format is not None:
+            raise OutputError(f"-f: unknown output format '{job.output_format}'") from error
+        raise OutputError(
+            f"{job.output}: no container format goes by this name: use .mp4, .mkv, .mov, .webm ..., "
+            "or name one with -f"
+        ) from error
+    if name in _MANY_FILES:
+        raise OutputError(
+            f"{job.output}: the format '{name}' writes more than one file, which is not supported yet"
+        )
+    return name
+
+
+def encoder(job: Job, muxer_name: str) -> av.codec.Codec:
+    """The encoder of -c:v, or ffmpeg's default for the container. Raises OutputError."""
+    name = job.codec
+    if name in ("copy", "none"):
+        raise OutputError("-c:v copy: the pictures are changed and must be encoded")
+    if name is None:
+        name = str(av.open("x", "w", format=muxer_name).default_video_codec)
+        if name in ("none", "unknown_codec"):
+            raise OutputError(f"{job.output}: the format '{muxer_name}' holds no video")
+    try:
+        codec = av.codec.Codec(name, "w")
+    except (UnknownCodecError, RuntimeError) as error:
+        raise OutputError(f"Unknown encoder '{name}'") from error
+    if codec.type != "video":
+        raise OutputError(f"-c:v {name}: is no video encoder")
+    return codec
+
+
+def formats(codec: av.codec.Codec) -> list[str] | None:
+    """Pixel formats that an encoder takes, by libavutil name; None if it does not say."""
+    found = codec.video_formats
+    return [item.name for item in found] if found else None
+
+
+def output_formats(job: Job, pix_fmt: str, url: str = "") -> list[str] | None:
+    """What the last libavfilter filter may hand to the encoder: -pix_fmt, else what the encoder takes, the
+    format that arrives first. None if anything goes. Raises OutputError as muxer() and encoder() do."""
+    if job.pix_fmt is not None:
+        return [job.pix_fmt]
+    taken = formats(encoder(job, muxer(job, url or job.output)))
+    if taken is None:
+        return None
+    return [pix_fmt, *(name for name in taken if name != pix_fmt)] if pix_fmt in taken else taken
+
+
+def choose_format(job: Job, codec: av.codec.Codec, stream: StreamInfo, held: set[str]) -> str:
+    """Pixel format to encode: -pix_fmt, else the stream's own. Raises OutputError, naming what to do, if the
+    encoder does not take it. held: names of the codecs that the container holds."""
+    taken = formats(codec)
+    wanted = job.pix_fmt or stream.pix_fmt
+    if job.pix_fmt is not None:
+        try:
+            av.VideoFormat(job.pix_fmt, 16, 16)
+        except ValueError as error:
+            raise OutputError(f"-pix_fmt: unknown pixel format '{job.pix_fmt}'") from error
+    if taken is None or wanted in taken:
+        return wanted
+    if job.pix_fmt is None:
+        for same in _SAME_SAMPLES.get(wanted, ()):
+            if same in taken:
+                return same
+    able = able_encoders(wanted, stream.width, stream.height, held)
+    hint = f"choose {' or '.join('-c:v ' + name for name in able)}, or " if able else ""
+    raise OutputError(
+        f"encoder {codec.name} does not take pixel format {wanted}: {hint}"
+        f"convert with -pix_fmt {nearest(wanted, taken)}"
+    )
+
+
+def able_encoders(pix_fmt: str, width: int, height: int, held: set[str]) -> list[str]:
+    """Encoders that take pictures of this format and size, of those in a container that holds codecs
+    `held`."""
+    odd = is_odd(pix_fmt, width, height)
+    able = []
+    for name, takes_odd in _OTHERS:
+        if name not in av.codec.codecs_available or (odd and not takes_odd):
+            continue
+        codec = av.codec.Codec(name, "w")
+        known = formats(codec) or []
+        if pix_fmt in known and held & {name, codec.canonical_name}:
+            able.append(name)
+    return able
+
+
+def is_odd(pix_fmt: str, width: int, height: int) -> bool:
+    """Whether the last column or row has chroma samples that lie half outside the picture."""
+    chroma = [c for c in av.VideoFormat(pix_fmt, 16, 16).components if c.is_chroma]
+    return any((width * c.width) % 16 or (height * c.height) % 16 for c in chroma)
+
+
+def nearest(pix_fmt: str, taken: Sequence[str]) -> str:
+    """Of the formats `taken` the one that loses least."""
+    source = av.VideoFormat(pix_fmt, 16, 16)
+
+    def loss(name: str) -> tuple[int, int, int]:
+        other = av.VideoFormat(name, 16, 16)
+        bits = abs(other.components[0].bits - source.components[0].bits)
+        area = abs(_chroma_area(other) - _chroma_area(source))
+        return (bool(other.is_rgb) != bool(source.is_rgb), area, bits)
+
+    return min(taken, key=loss)
+
+
+def _chroma_area(shape: av.VideoFormat) -> int:
+    return sum(c.width * c.height for c in shape.components if c.is_chroma)
+
+
+def clock(codec: av.codec.Codec, muxer_name: str, stream: StreamInfo) -> Fraction:
+    """Time base of the encoder: the stream's own, so that pts stay exact, unless encoder or container
+    cannot."""
+    coarse = codec.name in ("mpeg4", "msmpeg4", "msmpeg4v2") and stream.time_base.denominator > 65535
+    if coarse or muxer_name in _CONSTANT_RATE:
+        return 1 / stream.average_rate
+    return stream.time_base
+
+
+def open_encoder(
+    container: OutputContainer, codec: av.codec.Codec, job: Job, stream: StreamInfo, time_base: Fraction
+) -> tuple[VideoStream, dict[str, str]]:
+    """Add a video stream and open its encoder; gives the stream and the options that the encoder does not
+    know.
+
+    Raises OutputError, one line, naming the option where an option is at fault.
+    """
+    defaults = av.codec.CodecContext.create(codec.name, "w")
+    try:
+        video: Any = container.add_stream(
+            codec.name,
+            rate=stream.average_rate,
+            time_base=time_base,
+            width=stream.width,
+            height=stream.height,
+            bit_rate=defaults.bit_rate or 0,
+            bit_rate_tolerance=_DEFAULT_TOLERANCE,
+        )
+    except ValueError as error:
+        raise OutputError(
+            f"{job.output}: the format '{container.format.name}' does not hold {codec.name} video"
+        ) from error
+    context = video.codec_context
+    context.pix_fmt = stream.pix_fmt
+    context.sample_aspect_ratio = stream.sar
+    context.color_range = stream.color_range
+    context.colorspace = stream.color_space
+    context.color_primaries = stream.color_primaries
+    context.color_trc = stream.color_trc
+    # PyAV's default is slices: x264 is then slower and its files are larger.
+    context.thread_type = "AUTO"
+    context.thread_count = job.threads
+    context.flags |= int(av.codec.context.Flags.frame_duration)
+    options = dict(job.encoder_options)
+    _own_options(context, options)
+    if stream.chroma_location:
+        options.setdefault("chroma_sample_location", CHROMA_LOCATIONS[stream.chroma_location])
+    context.options = options
+    with logs.captured() as said:
+        try:
+            context.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            raise _refused(codec, job, stream, options, error, said, container) from error
+    return video, dict(context.options)
+
+
+def _own_options(context: Any, options: dict[str, str]) -> None:
+    """Options that are ffmpeg's own and no AVOption: quality and tag."""
+    for name in ("q", "qscale"):
+        if name in options:
+            value = options.pop(name)
+            try:
+                context.qscale, context.global_quality = True, int(float(value))
+            except ValueError:
+                raise OutputError(f"-{name}:v {value}: not a number") from None
+    for name in ("tag", "vtag"):
+        if name in options:
+            value = options.pop(name)
+            if len(value) != 4 or not value.isascii():
+                raise OutputError(f"-{name}:v {value}: a tag is four characters")
+            context.codec_tag = value
+
+
+def _refused(
+    codec: av.codec.Codec,
+    job: Job,
+    stream: StreamInfo,
+    options: dict[str, str],
+    error: Exception,
+    said: Sequence[logs.Message],
+    container: OutputContainer,
+) -> OutputError:
+    """The line for an encoder that did not open."""
+    texts = logs.errors(said)
+    for name, value in options.items():
+        shown = f"-{name}:v {value}"
+        for text in texts:
+            if f"option {name} to value" in text or f'"{name}" option value' in text:
+                return OutputError(
+                    f"{shown}: encoder {codec.name} does not take this value ({text.rstrip('.')})"
+                )
+        if name in ("preset", "tune", "profile", "level") and any(
+            f"{name}" in text and value in text for text in texts
+        ):
+            return OutputError(f"{shown}: encoder {codec.name} does not know this {name}")
+    able = able_encoders(stream.pix_fmt, stream.width, stream.height, container.supported_codecs)
+    able = [name for name in able if name != codec.name]
+    hint = ""
+    if able and is_odd(stream.pix_fmt, stream.width, stream.height):
+        hint = f"; {' or '.join('-c:v ' + name for name in able)} can"
+    return OutputError(
+        f"cannot open encoder {codec.name} for {stream.width}x{stream.height} {stream.pix_fmt}: "
+        f"{logs.reason(error, said)}{hint}"
+    )

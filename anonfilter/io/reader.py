@@ -1,0 +1,420 @@
+"""Reads a video: decoded frames in order, and the packets of the streams to copy between them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.codec
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from anonfilter.errors import InputError
+from anonfilter.frame import Frame, StreamInfo
+from anonfilter.io import demuxing, logs, streams
+from anonfilter.job import Job
+
+_MICRO = Fraction(1, 1_000_000)
+_RETRIES = 100
+"""Read errors in a row after which a damaged input is given up even with ignore_errors."""
+
+
+def rescale(seconds: Fraction, time_base: Fraction) -> int:
+    """Seconds to ticks as av_rescale_q does it: to the nearest, halves away from zero."""
+    ticks = seconds / time_base
+    return int(ticks + Fraction(1, 2)) if ticks >= 0 else -int(-ticks + Fraction(1, 2))
+
+
+class Reader:
+    """An open input.
+
+    info: the video stream. shift: seconds that an output subtracts from every timestamp (0 without -ss, since
+    the output keeps the source's pts). container, video, copied: PyAV's objects for the writer. dropped: one
+    line for each stream that no output gets. corrupt: frames that the decoder flagged. errors: damage that
+    ignore_errors passed over. Raises InputError, one line, for anything that is not a video that can be
+    decoded.
+
+    One thread at a time may use a reader. Reading the same file again with the same job gives the same frames
+    with the same ordinals.
+    """
+
+    info: StreamInfo
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.name = job.input
+        self.corrupt = self.errors = 0
+        self.dropped: list[str] = []
+        self._hash = hashlib.sha256()
+        self._ended = False
+        self.container: InputContainer | None = demuxing.open_input(job)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        container = self._container
+        video = streams.choose_video(container)
+        if video is None:
+            what = "only cover art" if container.streams.video else "no video stream"
+            raise InputError(f"{self.name}: {what} in this file")
+        if video.codec_context is None:
+            raise InputError(
+                f"{self.name}: no decoder for its video stream #{video.index} in this build of libavcodec"
+            )
+        self.video = video
+        self.time_base = Fraction(video.time_base or Fraction(1, 1000))
+        self.copied = [s for s in container.streams.audio if self.job.audio]
+        self._list_dropped()
+        context = video.codec_context
+        context.thread_type = "AUTO"
+        context.thread_count = self.job.threads
+        demuxing.set_decoder_options(self.job, container, context)
+        self._range()
+        self._last: Fraction = self._begin or Fraction(0)
+        self._seen: dict[int, Fraction] = {}
+        self._packets = self._discarded = 0
+        self._guess: int | None = None
+        self._items = self._read()
+        self._pending: deque[Frame | Packet] = deque()
+        for item in self._items:
+            self._pending.append(item)
+            if isinstance(item, Frame):
+                self.info = streams.stream_info(container, video, item.av, self._zero_ticks * self.time_base)
+                return
+        if self._begin is not None and self._seen:
+            raise InputError(
+                f"{self.name}: no frame at or after -ss {self.job.ss or 0:g} (is it behind the end?)"
+            )
+        raise InputError(f"{self.name}: no frame of its video could be decoded")
+
+    @property
+    def _container(self) -> InputContainer:
+        if self.container is None:
+            raise InputError(f"{self.name}: already closed")
+        return self.container
+
+    def _list_dropped(self) -> None:
+        for stream in self._container.streams:
+            if (
+                stream is self.video
+                or stream in self.copied
+                or (stream.type == "audio" and not self.job.audio)
+            ):
+                continue
+            kind = stream.type
+            if kind == "video":
+                cover = stream.disposition & av.stream.Disposition.attached_pic
+                kind = "cover art" if cover else "second video"
+            name = stream.metadata.get("handler_name") or stream.metadata.get("filename") or ""
+            self.dropped.append(f"{kind} stream #{stream.index}{f' ({printable(name)})' if name else ''}")
+
+    def _range(self) -> None:
+        """Work out which part of the file is asked for, in seconds of its own timestamps."""
+        job = self.job
+        first = Fraction(self._container.start_time or 0) * _MICRO
+        skip = _seconds(job.ss)
+        self._zero = first + skip
+        self._zero_ticks = rescale(self._zero, self.time_base)
+        self.shift = self._zero if job.ss is not None else Fraction(0)
+        self._length: Fraction | None = None
+        if job.t is not None:
+            self._length = _seconds(job.t)
+        elif job.to is not None:
+            self._length = _seconds(job.to) - skip
+        if self._length is not None and self._length <= 0:
+            raise InputError(f"{self.name}: -to or -t leaves nothing of the input")
+        self._begin = self._zero if job.ss is not None else None
+        self._end = None if self._length is None else self._zero + self._length
+        if self._begin is not None and skip > 0:
+            # Some demuxers seek by decoding time: the margin is ffmpeg's for streams with reordered frames.
+            target = self._begin - Fraction(3, 23)
+            with contextlib.suppress(av.error.FFmpegError):  # a pipe, say: read from the front and drop
+                self._container.seek(rescale(target, _MICRO), backward=True)
+
+    # -- reading --
+
+    def frames(self) -> Iterator[Frame | Packet]:
+        """Frames, and packets of the copied streams, as they stand in the file. Can be used once.
+
+        Raises InputError where the input is damaged or cut short, unless the job has ignore_errors.
+        """
+        while self._pending:
+            yield self._pending.popleft()
+        yield from self._items
+        self._ended = True
+
+    def _read(self) -> Iterator[Frame | Packet]:
+        """Demux and decode."""
+        keep_from = None if self._begin is None else rescale(self._begin, self.time_base)
+        length = None if self._length is None else rescale(self._length, self.time_base)
+        n, stop_at, first = 0, None, None
+        done = False
+        started = set[int]()
+        for packet in self._demux():
+            if packet is not None and packet.stream is not self.video:
+                if self._copy(packet, started):
+                    yield packet
+                continue
+            if done:
+                if self._copies_done(packet):
+                    return
+                continue
+            for frame in self._decode(packet):
+                pts = self._pts(frame)
+                if keep_from is not None and pts < keep_from:
+                    continue
+                if first is None:
+                    # ffmpeg's trim counts -t from the first picture that is kept, not from -ss.
+                    first = pts
+                    stop_at = None if length is None else first + length
+                if stop_at is not None and pts >= stop_at:
+                    done = True
+                    break
+                yield self._frame(n, pts, frame)
+                n += 1
+        if not done:
+            self._check_complete(n)
+
+    def _frame(self, n: int, pts: int, frame: VideoFrame) -> Frame:
+        # A frame type left over from the source would force the encoder to use it.
+        frame.pict_type = av.video.frame.PictureType.NONE
+        if frame.time_base is None:
+            frame.time_base = self.time_base
+        # In ticks, as ffmpeg: a container's start has microseconds, and the first frame's t must be 0, not
+        # -2e-7.
+        t = float((pts - self._zero_ticks) * self.time_base)
+        if n:
+            have = (frame.width, frame.height, frame.format.name)
+            want = (self.info.width, self.info.height, self.info.pix_fmt)
+            if have != want:
+                raise InputError(
+                    f"{self.name}: the picture changes from {want[0]}x{want[1]} {want[2]} to "
+                    f"{have[0]}x{have[1]} {have[2]} at {t:.3f} s: split the file there"
+                )
+        self.corrupt += frame.is_corrupt
+        return Frame(n, pts, t, frame)
+
+    def _pts(self, frame: VideoFrame) -> int:
+        """The frame's pts, or a guess where the file has none: its dts, else one frame after the last."""
+        pts = frame.pts if frame.pts is not None else frame.dts
+        if pts is None:
+            pts = 0 if self._guess is None else self._guess
+            frame.pts = pts
+        elif frame.pts is None:
+            frame.pts = pts
+        rate = self.video.average_rate or Fraction(25)
+        self._guess = pts + (frame.duration or max(1, rescale(1 / Fraction(rate), self.time_base)))
+        return pts
+
+    def _decode(self, packet: Packet | None) -> list[VideoFrame]:
+        if packet is not None:
+            self._packets += 1
+            self._discarded += packet.is_discard
+        try:
+            return self.video.decode(packet)
+        except EOFError:
+            return []
+        except av.error.FFmpegError as error:
+            if not self.job.ignore_errors:
+                raise InputError(
+                    f"{self.name}: cannot decode the video at {self._at()}: {logs.reason(error)} "
+                    "(-err_detect ignore_err goes on)"
+                ) from error
+            self.errors += 1
+            return []
+
+    def _at(self) -> str:
+        return f"{float(self._last - self._zero):.3f} s"
+
+    def _demux(self) -> Iterator[Packet | None]:
+        """Packets of every stream, and None at the end. Raises InputError when libavformat finds damage."""
+        failures = 0
+        packets = self._container.demux()
+        while True:
+            error: Exception | None = None
+            packet: Packet | None = None
+            with av.logging.Capture() as said:
+                try:
+                    packet = next(packets, None)
+                except av.error.FFmpegError as problem:
+                    error = problem
+            found = logs.errors(m for m in said if m[1] not in av.codec.codecs_available)
+            if error is not None or found:
+                self._damaged(error, found)
+                if error is not None:
+                    failures += 1
+                    packets = self._container.demux()  # the generator is spent, the demuxer is not
+                    if failures < _RETRIES:
+                        continue
+            if packet is None:
+                break
+            if not packet.size:
+                # AVI's dropped frames, and PyAV's mark of the end. A decoder would take both for the end.
+                continue
+            failures = 0
+            self._account(packet)
+            yield packet
+        yield None
+
+    def _damaged(self, error: Exception | None, found: list[str]) -> None:
+        if not self.job.ignore_errors:
+            why = "; ".join(text.rstrip(".") for text in found) or logs.reason(
+                error or InputError("read error")
+            )
+            raise InputError(
+                f"{self.name}: damaged or cut short at {self._at()}: {why} (-err_detect ignore_err goes on)"
+            ) from error
+        self.errors += 1
+
+    def _account(self, packet: Packet) -> None:
+        """Note how far each stream reaches, and hash the video's payload."""
+        base = packet.time_base or self.time_base
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if packet.stream is self.video:
+            ours = stamp is None or (
+                (self._begin is None or stamp >= rescale(self._begin, base))
+                and (self._end is None or stamp < rescale(self._end, base))
+            )
+            if ours:
+                self._hash.update(packet)
+        if stamp is None:
+            return
+        self._last = stamp * Fraction(base)
+        end = (stamp + (packet.duration or 0)) * Fraction(base)
+        index = packet.stream.index
+        self._seen[index] = max(end, self._seen.get(index, end))
+
+    # -- streams to copy --
+
+    def _copy(self, packet: Packet, started: set[int]) -> bool:
+        """Whether a packet of another stream goes to the output: ffmpeg's rule for copied streams."""
+        if packet.stream not in self.copied:
+            return False
+        base = packet.time_base or _MICRO
+        pts = packet.pts if packet.pts is not None else packet.dts
+        dts = packet.dts if packet.dts is not None else packet.pts
+        index = packet.stream.index
+        if self._end is not None and dts is not None and dts >= rescale(self._end, base):
+            return False
+        if (
+            self._begin is not None
+            and index not in started
+            and (pts is None or pts < rescale(self._begin, base))
+        ):
+            return False
+        started.add(index)
+        return True
+
+    def _copies_done(self, packet: Packet | None) -> bool:
+        """Whether all copied streams have passed the end, or the video has by far (a copied stream may be
+        sparse)."""
+        end = self._end
+        if packet is None or end is None:
+            return True
+        if self._seen.get(self.video.index, end) > end + 10:
+            return True
+        return all(self._seen.get(s.index, end - 1) >= end for s in self.copied)
+
+    # -- the end --
+
+    def _check_complete(self, frames: int) -> None:
+        """A cut file ends without an error: compare with what the container states."""
+        if self.job.ignore_errors:
+            return
+        container, video = self._container, self.video
+        reached = self._seen.get(video.index)
+        if reached is None or demuxing.live(self.name):
+            return
+        begin = Fraction(video.start_time or 0) * self.time_base
+        stated = streams.declared_seconds(video)
+        limit = None if self._end is None else float(self._end - begin)
+        got = float(reached - begin)
+        name = container.format.name
+        if (
+            name in ("avi", "asf", "flv", "mxf")
+            and video.frames
+            and self._begin is None
+            and self._end is None
+        ):
+            missing = video.frames - self._packets
+            if missing > video_rate(video):
+                raise InputError(self._short(f"{self._packets} of {video.frames} frames"))
+        if not demuxing.states_duration(name):
+            return
+        if stated and got + 1 < min(stated, limit or stated):
+            raise InputError(self._short(f"{got:.2f} of {stated:.2f} s"))
+        if not stated and container.duration:
+            # All streams count here: sound may be longer than the picture.
+            first = Fraction(container.start_time or 0) * _MICRO
+            whole = container.duration / 1_000_000
+            far = float(max(self._seen.values()) - first)
+            limit = None if self._end is None else float(self._end - first)
+            if far + 1 < min(whole, limit or whole):
+                raise InputError(self._short(f"{far:.2f} of {whole:.2f} s"))
+
+    def _short(self, what: str) -> str:
+        return f"{self.name}: cut short: {what} are there (-err_detect ignore_err takes what there is)"
+
+    def fingerprint(self) -> str:
+        """sha256, in hexadecimal, over the video packets of the requested range.
+
+        Raises InputError before the end.
+        """
+        if not self._ended:
+            raise InputError(f"{self.name}: the fingerprint is known only at the end of the input")
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Release the input. Frames that were read stay valid."""
+        container, self.container = self.container, None
+        if container is None:
+            return
+        video = getattr(self, "video", None)
+        if video is not None and video.codec_context is not None:
+            # Waits for the decoder's threads without the interpreter's lock. Freeing the context waits with
+            # it, and a worker that wants to log an error then needs that lock: they would wait for each
+            # other.
+            video.codec_context.flush_buffers()
+        items: Any = getattr(self, "_items", None)
+        if items is not None:
+            try:
+                items.close()
+            except ValueError:
+                return  # another thread is still inside the generator; it holds the container
+        getattr(self, "_pending", deque[Any]()).clear()
+        container.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def video_rate(stream: Any) -> float:
+    """Frames in a second, for tolerances."""
+    return float(stream.average_rate or 25)
+
+
+def _seconds(value: float | None) -> Fraction:
+    # Six digits, as ffmpeg keeps times: a float's own error must not move a frame over the edge.
+    return Fraction(0) if value is None else Fraction(round(value * 1_000_000), 1_000_000)
+
+
+def printable(text: str) -> str:
+    """Text from a file, safe to show in one line."""
+    return re.sub(r"[^\x20-\x7e -￿]", "", text).strip()[:60]
+
+
+def is_pipe(name: str) -> bool:
+    """Whether an input can be read only once."""
+    return name in ("-", "pipe:", "pipe:0") or (os.path.exists(name) and not os.path.isfile(name))

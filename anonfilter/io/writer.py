@@ -1,0 +1,374 @@
+"""Writes a video: encodes frames, copies packets, and leaves a whole file or none."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+from av.container import OutputContainer
+from av.packet import Packet
+
+from anonfilter.errors import OutputError
+from anonfilter.frame import Frame, StreamInfo
+from anonfilter.io import encoding, logs, tags
+from anonfilter.io.lavfi import LavfiGraph
+from anonfilter.io.reader import Reader, rescale
+from anonfilter.io.target import Target
+from anonfilter.job import Job
+
+# Containers that keep a display matrix.
+_TURNS = frozenset({"mp4", "mov", "ipod", "3gp", "3g2", "psp", "ismv", "f4v", "matroska", "null"})
+
+# How far libavformat may hold one stream back for another (its own 10 s are less than a long look-ahead).
+_INTERLEAVE = 60_000_000
+
+
+class Writer:
+    """The output of a run.
+
+    The constructor checks the name, the container and the encoder's name, and creates nothing. open(), or the
+    first write(), opens the encoder and NAME.part. finish() gives the file its name; abort() removes it, and
+    does nothing after finish(). size: bytes so far. dropped: one line for each thing that was left out.
+    frames: how many were written. nudged: frames whose repeated or backward pts had to be moved.
+
+    reader: source of the packets for mux(), of metadata and of the shift of -ss; None for an output without a
+    source. Raises OutputError everywhere.
+    """
+
+    def __init__(self, job: Job, reader: Reader | None = None, stream: StreamInfo | None = None) -> None:
+        self.job, self._reader = job, reader
+        self.dropped: list[str] = []
+        self.frames = self.nudged = 0
+        self._container: OutputContainer | None = None
+        self._copies: dict[int, Any] = {}
+        self._last_dts: dict[int, int] = {}
+        self._last_pts: int | None = None
+        self._finished = False
+        self._target = Target(job)
+        self.muxer = encoding.muxer(job, self._target.path or self._target.url)
+        self.codec = encoding.encoder(job, self.muxer)
+        self._size = 0
+        self._window()
+        if stream is not None:
+            self.open(stream)
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far; 0 where the output is no file."""
+        return self._size or self._target.size
+
+    @property
+    def formats(self) -> list[str] | None:
+        """Pixel formats that frames may have, to pin the last filter to; None if any will do."""
+        return [self.job.pix_fmt] if self.job.pix_fmt else encoding.formats(self.codec)
+
+    def _window(self) -> None:
+        """-ss, -to and -t of the output, in seconds of its own timestamps."""
+        job = self.job
+        self._from = None if job.out_ss is None else Fraction(job.out_ss).limit_denominator(1_000_000)
+        start = self._from or Fraction(0)
+        self._until: Fraction | None = None
+        if job.out_t is not None:
+            self._until = start + Fraction(job.out_t).limit_denominator(1_000_000)
+        elif job.out_to is not None:
+            self._until = Fraction(job.out_to).limit_denominator(1_000_000)
+        if self._until is not None and self._until <= start:
+            raise OutputError(f"{job.output}: -to or -t leaves nothing of the output")
+        self.done = False
+
+    # -- opening --
+
+    def open(self, stream: StreamInfo) -> None:
+        """Open encoder and file. stream: what the frames are; their pts are in its time base."""
+        job = self.job
+        if stream.display_matrix is not None and self.muxer not in _TURNS:
+            raise OutputError(
+                f"{job.output}: the format '{self.muxer}' cannot hold the display rotation of this video: "
+                "write .mp4, .mov or .mkv, or turn the pictures with transpose"
+            )
+        self._in = stream
+        try:
+            self._target.begin()
+            # libavformat would make a file of its own beside the lock, with another name, for an odd URL.
+            container = self._container = av.open(
+                self._target.url,
+                "w",
+                format=job.output_format or self.muxer,
+                options={"max_interleave_delta": str(_INTERLEAVE), **job.muxer_options},
+                metadata_errors="surrogateescape",
+            )
+            pix_fmt = encoding.choose_format(job, self.codec, stream, set(container.supported_codecs))
+            self._convert = None
+            if pix_fmt != stream.pix_fmt:
+                self._convert = LavfiGraph([], stream, [pix_fmt], job.threads)
+                stream = replace(self._convert.out, color_range=stream.color_range)
+            self._time_base = encoding.clock(self.codec, self.muxer, stream)
+            self._stream = stream
+            self._shifts(stream)
+            self._video, unknown = encoding.open_encoder(container, self.codec, job, stream, self._time_base)
+            if stream.display_matrix is not None:
+                self._video.set_display_matrix(stream.display_matrix)
+            self._add_copies(container)
+            self._describe(container)
+            self._write_header(container, unknown)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _shifts(self, stream: StreamInfo) -> None:
+        """What is subtracted from timestamps: the source's start for -ss of the input, more for -ss of the
+        output."""
+        shift = self._reader.shift if self._reader is not None else Fraction(0)
+        start = Fraction(stream.start).limit_denominator(1_000_000)
+        # Times of the output's -ss and -t count from where its t is 0.
+        self._begin = None if self._from is None else start + self._from
+        self._end = None if self._until is None else start + self._until
+        if self._begin is not None:
+            shift = self._begin
+        self._shift = shift
+
+    def _add_copies(self, container: OutputContainer) -> None:
+        if self._reader is None or not self.job.audio:
+            return
+        for source in self._reader.copied:
+            try:
+                copy = container.add_stream_from_template(source)
+            except ValueError as error:
+                name = source.codec_context.name if source.codec_context is not None else "unknown"
+                raise OutputError(
+                    f"{self.job.output}: the format '{self.muxer}' cannot hold {name} audio "
+                    f"(stream #{source.index}): write .mkv, or leave the audio out with -an"
+                ) from error
+            copy.metadata.update(tags.kept(source.metadata, self.job.keep_metadata))
+            copy.disposition = source.disposition
+            self._copies[source.index] = copy
+            self.dropped += tags.dropped(
+                source.metadata, f" of audio stream #{source.index}", self.job.keep_metadata
+            )
+
+    def _describe(self, container: OutputContainer) -> None:
+        """Metadata, dispositions and chapters."""
+        reader, keep = self._reader, self.job.keep_metadata
+        if reader is None or reader.container is None:
+            return
+        source = reader.container
+        container.metadata.update(tags.kept(source.metadata, keep))
+        self._video.metadata.update(tags.kept(reader.video.metadata, keep))
+        self._video.disposition = reader.video.disposition
+        self.dropped += tags.dropped(source.metadata, "", keep)
+        self.dropped += tags.dropped(reader.video.metadata, " of the video", keep)
+        chapters = []
+        for chapter in source.chapters():
+            base = Fraction(chapter["time_base"])
+            offset = rescale(self._shift, base)
+            start, end = max(0, chapter["start"] - offset), chapter["end"] - offset
+            if end > start:
+                title = tags.kept(chapter.get("metadata", {}), keep)
+                chapters.append({**chapter, "start": start, "end": end, "metadata": title})
+        if chapters:
+            container.set_chapters(chapters)
+
+    def _write_header(self, container: OutputContainer, unknown: dict[str, str]) -> None:
+        """Write the header. Options that the encoder did not know may be the muxer's."""
+        container.options.update(unknown)
+        with logs.captured() as said, _unused_options() as unused:
+            try:
+                container.start_encoding()
+            except (av.error.FFmpegError, ValueError) as error:
+                raise self._failed("the header cannot be written", error, said) from error
+        left = [name for name in unused if name in unknown or name in self.job.muxer_options]
+        if left:
+            name = left[0]
+            whose = (
+                f"encoder {self.codec.name} or format {self.muxer}"
+                if name in unknown
+                else f"format {self.muxer}"
+            )
+            raise OutputError(f"Unrecognized option '{name}' for {whose}")
+
+    def _failed(self, what: str, error: BaseException, said: Any = ()) -> OutputError:
+        return OutputError(f"{self.job.output}: {what}: {logs.reason(error, said)}")
+
+    # -- writing --
+
+    def write(self, frame: Frame, stream: StreamInfo | None = None) -> None:
+        """Encode one frame.
+
+        stream: needed with the first one if open() was not called. The frame's pts are kept.
+        """
+        if self._container is None:
+            if stream is None or self._finished:
+                raise OutputError(f"{self.job.output}: is not open")
+            self.open(stream)
+        if self.done:
+            return
+        time = None if frame.pts is None else frame.pts * self._in.time_base
+        if time is not None and self._end is not None and time >= self._end:
+            self.done = True
+            return
+        if time is not None and self._begin is not None and time < self._begin:
+            return
+        have, want = (*frame.size, frame.av.format.name), (self._in.width, self._in.height, self._in.pix_fmt)
+        if have != want:
+            raise OutputError(
+                f"{self.job.output}: the picture changes from {want[0]}x{want[1]} {want[2]} to "
+                f"{have[0]}x{have[1]} {have[2]} at {frame.t:.3f} s: an encoder takes one size and format "
+                "(put scale or format last)"
+            )
+        for item in [frame] if self._convert is None else self._convert.push(frame):
+            self._encode(item)
+
+    def _encode(self, frame: Frame) -> None:
+        picture = frame.av
+        base = self._stream.time_base
+        if frame.pts is None:
+            pts = (
+                0
+                if self._last_pts is None
+                else self._last_pts + max(1, rescale(1 / self._stream.average_rate, self._time_base))
+            )
+        elif base == self._time_base:
+            pts = frame.pts - rescale(self._shift, base)
+        else:
+            pts = rescale(frame.pts * base - self._shift, self._time_base)
+        if self._last_pts is not None and pts <= self._last_pts:
+            if base != self._time_base and frame.pts is not None:
+                raise OutputError(
+                    f"{self.job.output}: two frames at {frame.t:.3f} s fall on one tick of {self.muxer} with "
+                    f"encoder {self.codec.name}: put fps={float(self._stream.average_rate):g} last, "
+                    "or write .mp4 or .mkv"
+                )
+            # No encoder takes a time twice or backwards. A frame is never dropped: it comes one tick later.
+            pts = self._last_pts + 1
+            self.nudged += 1
+        self._last_pts = pts
+        picture.pts, picture.time_base = pts, self._time_base
+        if picture.duration and base != self._time_base:
+            picture.duration = rescale(picture.duration * base, self._time_base)
+        self._send(picture, frame.t)
+        self.frames += 1
+
+    def _send(self, picture: Any, t: float | None) -> None:
+        container = self._container
+        assert container is not None
+        with logs.captured() as said:
+            try:
+                for packet in self._video.encode(picture):
+                    container.mux_one(packet)
+            except EOFError:
+                return
+            except (av.error.FFmpegError, ValueError) as error:
+                where = "at the end" if t is None else f"at {t:.3f} s"
+                raise self._failed(f"writing failed {where}", error, said) from error
+
+    def mux(self, packet: Packet) -> None:
+        """Copy a packet of one of the reader's streams. Call open() or write() before."""
+        copy = self._copies.get(packet.stream.index)
+        if copy is None or self._container is None:
+            return
+        base = Fraction(packet.time_base)
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is not None:
+            if self._begin is not None and stamp * base < self._begin:
+                return
+            if self._end is not None and stamp * base >= self._end:
+                return
+        offset = rescale(self._shift, base)
+        pts = None if packet.pts is None else packet.pts - offset
+        dts = None if packet.dts is None else packet.dts - offset
+        if dts is not None:
+            dts, pts = self._monotonic(copy, dts, pts)
+        packet.pts, packet.dts = pts, dts
+        packet.stream = copy
+        with logs.captured() as said:
+            try:
+                self._container.mux_one(packet)
+            except (av.error.FFmpegError, ValueError) as error:
+                raise self._failed(
+                    f"audio stream #{copy.index} cannot be written (-an leaves it out)", error, said
+                ) from error
+
+    def _monotonic(self, copy: Any, dts: int, pts: int | None) -> tuple[int, int | None]:
+        """Decoding times that increase, as muxers demand: ffmpeg's repair of broken ones."""
+        last = self._last_dts.get(copy.index)
+        if last is not None and dts <= last:
+            if pts is not None and pts >= dts:
+                pts = max(pts, last + 1)
+            dts = last + 1
+        self._last_dts[copy.index] = dts
+        return dts, pts
+
+    # -- the end --
+
+    def finish(self) -> int:
+        """Flush the encoder, close the file and give it its name.
+
+        Returns its size in bytes (0 for a pipe).
+        """
+        container = self._container
+        if container is None or not self.frames:
+            self.abort()
+            raise OutputError(f"{self.job.output}: no frame came out of the graph: nothing is written")
+        try:
+            for frame in [] if self._convert is None else self._convert.flush():
+                self._encode(frame)
+            self._send(None, None)
+            with logs.captured() as said:
+                try:
+                    container.close()
+                except (av.error.FFmpegError, ValueError) as error:
+                    raise self._failed("the file cannot be completed", error, said) from error
+            self._container = None
+            self._size = self._target.commit()
+        except BaseException:
+            self.abort()
+            raise
+        self._finished = True
+        return self._size
+
+    def abort(self) -> None:
+        """Leave nothing behind. Does nothing after finish(); never raises."""
+        if self._finished:
+            return
+        self._finished = True
+        # First the name: whatever closing the container writes, or however it fails, nobody sees it.
+        self._target.discard()
+        container, self._container = self._container, None
+        if container is not None:
+            with contextlib.suppress(Exception):
+                container.close()
+
+
+@contextmanager
+def _unused_options() -> Iterator[list[str]]:
+    """Names of the options that no muxer took. PyAV only tells its log."""
+    names: list[str] = []
+    me = threading.get_ident()
+    logger = logging.getLogger("av.container.output")
+
+    def look(record: logging.LogRecord) -> bool:
+        head, _, rest = record.getMessage().partition(": ")
+        if record.thread != me or head != "Some options were not used":
+            return True
+        names.extend(ast.literal_eval(rest))
+        return False
+
+    level, disabled = logger.level, logger.disabled
+    logger.addFilter(look)
+    logger.setLevel(logging.WARNING)
+    logger.disabled = False
+    try:
+        yield names
+    finally:
+        logger.removeFilter(look)
+        logger.setLevel(level)
+        logger.disabled = disabled
