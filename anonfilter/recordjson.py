@@ -155,7 +155,8 @@ def to_region(item: Any) -> Region:
 
 
 def runs_from_mask(mask: npt.NDArray[np.bool_]) -> tuple[int, ...]:
-    """Run lengths of a (h, w) bitmap, row by row, zeros first; kernels.targets.mask_from_runs is the inverse."""
+    """Run lengths of a (h, w) bitmap, row by row, zeros first; kernels.targets.mask_from_runs is the
+    inverse."""
     flat = np.concatenate(([False], np.asarray(mask, dtype=bool).ravel()))
     ends = [*np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1]
     return tuple(int(run) for run in np.diff(ends, prepend=0))

@@ -67,9 +67,13 @@ class _Threads:
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
-        self._threads: list[threading.Thread] = []
+        # Not Thread.join(): until Python 3.13 one that a signal interrupts takes the thread for ended.
+        self._threads: list[tuple[threading.Thread, threading.Event]] = []
 
     def start(self, name: str, body: Callable[[], None]) -> None:
+        """Run body in a thread of its own."""
+        ended = threading.Event()
+
         def target() -> None:
             try:
                 body()
@@ -77,30 +81,34 @@ class _Threads:
                 self.stop.set()
             except BaseException as error:
                 self.stop.set(error)
+            finally:
+                ended.set()
 
         thread = threading.Thread(target=target, name=f"anonfilter-{name}", daemon=True)
-        self._threads.append(thread)
+        self._threads.append((thread, ended))
         thread.start()
 
     def join(self, tick: Callable[[], None]) -> None:
-        """Wait for all; a signal stops them. Raises the first error of any thread."""
-        try:
-            last = time.monotonic()
-            while any(thread.is_alive() for thread in self._threads):
-                for thread in self._threads:
-                    thread.join(0.02)
-                now = time.monotonic()
-                if now - last >= _TICK:
-                    last = now
-                    tick()
-        except BaseException:
-            self.stop.set()
-            for thread in self._threads:
-                thread.join()
-            raise
+        """Wait for all. Raises the first error of any thread."""
+        last = time.monotonic()
+        while not all(ended.is_set() for _, ended in self._threads):
+            for _, ended in self._threads:
+                ended.wait(0.02)
+            now = time.monotonic()
+            if now - last >= _TICK:
+                last = now
+                tick()
         if self.stop.error is not None:
             raise self.stop.error
         self.stop.check()
+
+    def end(self) -> None:
+        """Stop what still runs and wait for it: what the threads use may be freed only after that."""
+        self.stop.set()
+        for thread, ended in self._threads:
+            while not ended.wait(0.1):
+                if thread.ident is None:  # a signal came before it was started
+                    break
 
 
 def _decode(
@@ -176,6 +184,7 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
         threads.start("look", look)
         threads.join(lambda: _tick(job, state, started))
     finally:
+        threads.end()
         _close(list(plan.lane))
         writer.abort()
         reader.close()
@@ -232,7 +241,7 @@ def _render(job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, st
         while (item := drawn.get()) is not END:
             if isinstance(item, Frame):
                 writer.write(item)
-                state.frame += 1
+                state.frame = writer.frames
                 state.out_time = item.t
                 state.size = writer.size
                 if writer.done and may_stop:
@@ -240,6 +249,7 @@ def _render(job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, st
             else:
                 writer.mux(item)
         state.size = report.size = writer.finish()
+        state.frame = writer.frames
 
     threads = _Threads(stop)
     try:
@@ -256,6 +266,7 @@ def _render(job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, st
         state.done = True
         _tick(job, state, started)
     finally:
+        threads.end()
         _close(filters)
         writer.abort()
 

@@ -7,15 +7,16 @@ Two measures, each by itself:
 
 *records*: the share of the truth box's samples that lie inside the union of a record file's regions.
 
-*pixels*: what the OUTPUT file still shows, seen through its encoder. Both files' luma is taken to the band of 3 to
-17 samples (box mean 3 minus box mean 17): finer detail an encoder may lose by itself, coarser detail is no feature.
-The truth box is cut into blocks of about 8 x 8 that lie inside it. With s and o the bands of source and output, a
-block's gain is sum(s*o)/sum(s*s), the share of the source's detail that is left (least squares): 1 for an untouched
-block, about 0 for a blurred or filled one. A block is clear where the gain is at least GAIN. A block with less
-detail than FLAT (root mean square) says nothing, unless its mean level moved by LEVEL or more (then it was painted
-over): it is left out of the share. An object-frame with less than KNOWN of its area left counts as unmeasurable,
-never as covered. A plain re-encode must read about 0, a filled box 1: tests/test_coverage.py, and the calibration
-in bench/truth/README.md.
+*pixels*: what the OUTPUT file still shows, seen through its encoder. Both files' luma is taken to the band
+of 3 to 17 samples (box mean 3 minus box mean 17): finer detail an encoder may lose by itself, coarser
+detail is no feature. The truth box is cut into blocks of about 8 x 8 that lie inside it. With s and o the
+bands of source and output, a block's gain is sum(s*o)/sum(s*s), the share of the source's detail that is
+left (least squares): 1 for an untouched block, about 0 for a blurred or filled one. A block is clear where
+the gain is at least GAIN and the two bands' correlation at least LIKE (the rim of a filled box is strong
+detail of its own, and has some gain by chance). A block with less detail than FLAT (root mean square) says nothing, unless its
+mean level moved by LEVEL or more (then it was painted over): it is left out of the share. An object-frame
+with less than KNOWN of its area left counts as unmeasurable, never as covered. A plain re-encode must read
+about 0, a filled box 1: tests/test_coverage.py, and the calibration in bench/truth/README.md.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Image = NDArray[np.float32]
 Records = dict[int, list[dict[str, Any]]]
 
 FINE, COARSE, BLOCK = 3, 17, 8
-GAIN, FLAT, LEVEL, KNOWN = 0.5, 2.0, 8.0, 0.2
+GAIN, LIKE, FLAT, LEVEL, KNOWN = 0.5, 0.6, 2.0, 8.0, 0.2
 BUCKETS = ((16, 24), (24, 48), (48, 96), (96, math.inf))
 
 
@@ -131,7 +132,8 @@ class Pair:
         s, o = self.source_band[here], self.output_band[here]
         power = float((s * s).sum())
         if power >= FLAT * FLAT * s.size:
-            return float((s * o).sum()) < GAIN * power
+            both = float((s * o).sum())
+            return both < GAIN * power or both < LIKE * math.sqrt(power * float((o * o).sum()))
         moved = abs(float(self.source[here].mean()) - float(self.output[here].mean()))
         return True if moved >= LEVEL else None
 
@@ -193,7 +195,7 @@ def read_records(path: Path) -> Records:
 
 
 def held(records: Records, n: int) -> list[dict[str, Any]]:
-    """Frame n's regions; without a line of its own, those of the nearest lines on both sides, as `hold` does."""
+    """Frame n's regions; without a line, those of the nearest lines on both sides, as `hold` does."""
     if n in records:
         return records[n]
     before, after = [k for k in records if k < n], [k for k in records if k > n]

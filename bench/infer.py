@@ -3,11 +3,12 @@
     python bench/infer.py                            # faces, plates and a YOLO at 640x384
     python bench/infer.py faces --size 640x384 --size 960x544 --threads 2 --rounds 5
 
-Each round runs every engine in turn (A B C, A B C, ...), so that a machine that slows down slows all of them; the
-figure is the median round, in milliseconds a run. "as shipped" is ONNX Runtime without the rewriting of the graph
-(infer/onnxgraph.py): only for nets whose file leaves the shape free or is fixed to this one. "spinning" is ONNX
-Runtime with its default thread pool, which keeps the cores busy between two runs: fast alone, in the way of an encoder;
-"shared" columns repeat the measurement beside a process that keeps one core busy.
+Each round runs every engine in turn (A B C, A B C, ...), so that a machine that slows down slows all of them;
+the figure is the median round, in milliseconds a run. "as shipped" is ONNX Runtime without the rewriting of
+the graph (infer/onnxgraph.py): only for nets whose file leaves the shape free or is fixed to this one.
+"spinning" is ONNX Runtime with its default thread pool, which keeps the cores busy between two runs: fast
+alone, in the way of an encoder; "shared" columns repeat the measurement beside a process that keeps one core
+busy.
 """
 
 from __future__ import annotations
@@ -80,13 +81,17 @@ def rounds(runs: dict[str, Run], count: int, each: int) -> dict[str, float]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", nargs="*", default=["faces", "plates", "yolo-faceghost"])
     parser.add_argument("--size", action="append", help="WxH of the tensor (default 640x384)")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--each", type=int, default=5, help="runs in a round")
-    parser.add_argument("--shared", action="store_true", help="again, beside a process that keeps one core busy")
+    parser.add_argument(
+        "--shared", action="store_true", help="again, beside a process that keeps one core busy"
+    )
     args = parser.parse_args()
     threads = args.threads or available_cores()
     cpu = next((s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")), "")

@@ -56,26 +56,35 @@ void sum_rows(const std::vector<const char*>& rows, const std::uint16_t* weights
                                       format.shift + format.depth - depth, (1u << depth) - 1u, out);
 }
 
-// out[i] = sum over k of weight(i)[k] * in[start[i] + k]: below 2^30. `in` can be read up to 8 samples past its end.
+// out[i] = sum over k of weight(i)[k] * in[start[i] + k]: below 2^30.
 void sum_columns(const std::uint16_t* in, const Taps& taps, std::int32_t* __restrict out) {
   const int n = static_cast<int>(taps.start.size()), width = taps.width;
   const int* start = taps.start.data();
   const std::uint16_t* weight = taps.weights.data();
   int i = 0;
 #ifdef __SSE2__
-  // Part of every x86-64. Four taps of two outputs are one pmaddwd; it is signed, so samples go in less 2^15.
+  // Part of every x86-64. Eight products are one pmaddwd; it is signed, so samples go in less 2^15.
   const __m128i sign = _mm_set1_epi16(-32768);
   const __m128i bias = _mm_set1_epi32(column_total * 32768);
-  for (; width == 4 && i + 4 <= n; i += 4, weight += 16) {
-    const auto pair = [&](int a) {
-      const __m128i one = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(in + start[i + a]));
-      const __m128i two = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(in + start[i + a + 1]));
-      const __m128i weights = _mm_loadu_si128(reinterpret_cast<const __m128i*>(weight + 4 * a));
-      return _mm_castsi128_ps(_mm_madd_epi16(_mm_xor_si128(_mm_unpacklo_epi64(one, two), sign), weights));
-    };
-    const __m128 a = pair(0), b = pair(2);
-    const __m128i even = _mm_castps_si128(_mm_shuffle_ps(a, b, 0x88)), odd = _mm_castps_si128(_mm_shuffle_ps(a, b, 0xdd));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_add_epi32(_mm_add_epi32(even, odd), bias));
+  const auto products = [&](__m128i samples, const std::uint16_t* by) {
+    return _mm_madd_epi16(_mm_xor_si128(samples, sign), _mm_loadu_si128(reinterpret_cast<const __m128i*>(by)));
+  };
+  // a0+a1, a2+a3, b0+b1, b2+b3
+  const auto pairs = [](__m128i a, __m128i b) {
+    const __m128 x = _mm_castsi128_ps(a), y = _mm_castsi128_ps(b);
+    return _mm_add_epi32(_mm_castps_si128(_mm_shuffle_ps(x, y, 0x88)), _mm_castps_si128(_mm_shuffle_ps(x, y, 0xdd)));
+  };
+  const auto four = [&](int k) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(in + start[k])); };
+  const auto eight = [&](int k) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + start[k])); };
+  for (; (width == 4 || width == 8) && i + 4 <= n; i += 4, weight += 4 * width) {
+    __m128i sums;
+    if (width == 4)
+      sums = pairs(products(_mm_unpacklo_epi64(four(i), four(i + 1)), weight),
+                   products(_mm_unpacklo_epi64(four(i + 2), four(i + 3)), weight + 8));
+    else
+      sums = pairs(pairs(products(eight(i), weight), products(eight(i + 1), weight + 8)),
+                   pairs(products(eight(i + 2), weight + 16), products(eight(i + 3), weight + 24)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_add_epi32(sums, bias));
   }
 #endif
   for (; i < n; ++i, weight += width) {
@@ -100,7 +109,7 @@ class Resizer {
     // `start` counts from the first column that is ever used.
     for (int& start : across_.start) start -= across_.low;
     columns_ = across_.high - across_.low;
-    for (auto& row : between_) row.resize(static_cast<std::size_t>(columns_) + 8);
+    for (auto& row : between_) row.resize(static_cast<std::size_t>(columns_));
     pairs_.resize(plane.channel[0].step == 2 ? 2 * static_cast<std::size_t>(columns_) : 0);
   }
 

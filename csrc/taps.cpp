@@ -30,8 +30,9 @@ Taps::Taps(const Axis& axis, int total) {
     return inside(linear ? floor_div(2 * a + step - unit, 2 * unit) + 1 : floor_div(a + step - 1, unit));
   };
   for (int i = 0; i < axis.outputs; ++i) width = std::max(width, last_of(begin_of(i)) - first_of(begin_of(i)) + 1);
-  // One inner loop serves most ratios if it has four taps; the spare ones weigh nothing.
-  if (width < 4 && high - low >= 4) width = 4;
+  // Two inner loops, of four and of eight taps, serve most ratios; the spare taps weigh nothing.
+  const int padded = width <= 4 ? 4 : width <= 8 ? 8 : width;
+  if (padded <= high - low) width = padded;
   start.resize(static_cast<std::size_t>(axis.outputs));
   weights.assign(static_cast<std::size_t>(axis.outputs) * static_cast<std::size_t>(width), 0);
   for (int i = 0; i < axis.outputs; ++i) {

@@ -50,7 +50,7 @@ class Retina(Family):
         # A huge exponent would overflow; 8 is already 2981 times the prior.
         half = prior[:, 2:] * np.exp(np.minimum(code[:, 2:] * _SIZE_VARIANCE, 8)) / 2
         points = finite(corners[chosen], "corners").reshape(-1, corners.shape[1] // 2, 2)
-        # The net gives the corners as its data set (CCPD) does: bottom right, bottom left, top left, top right.
+        # The net gives them as its data set (CCPD) does: bottom right, bottom left, top left, top right.
         points = np.roll(points, -2, axis=1)
         polys = prior[:, None, :2] + points * _CENTRE_VARIANCE * prior[:, None, 2:]
         # The corners often reach over the box (plates wider than those it was trained on); what either says

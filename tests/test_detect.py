@@ -1,4 +1,5 @@
-"""The detect filter: options, records, geometry, failures; with a net that always answers the same, and real ones."""
+"""The detect filter: options, records, geometry, failures; with a net that always answers the same, and real
+ones."""
 
 from __future__ import annotations
 
@@ -30,7 +31,12 @@ SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "cl
 
 
 def stream(width: int = 64, height: int = 64, **changes: Any) -> StreamInfo:
-    values = {"pix_fmt": "yuv420p", "time_base": Fraction(1, 25), "rate": Fraction(25), "average_rate": Fraction(25)}
+    values = {
+        "pix_fmt": "yuv420p",
+        "time_base": Fraction(1, 25),
+        "rate": Fraction(25),
+        "average_rate": Fraction(25),
+    }
     return StreamInfo(width, height, **{**values, **changes})
 
 
@@ -59,8 +65,8 @@ def look(args: str, info: StreamInfo | None = None, picture: Frame | None = None
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache with the models `one` (a face at 10,20,30,40 and a plate at 40,8,56,16 of a 64 x 64 input) and `other`
-    (a face at 0,0,8,8); margins of the yolo family."""
+    """A cache with the models `one` (a face at 10,20,30,40 and a plate at 40,8,56,16 of a 64 x 64 input) and
+    `other` (a face at 0,0,8,8); margins of the yolo family."""
     monkeypatch.setenv("ANONFILTER_CACHE", str(tmp_path / "cache"))
     for name, rows in {
         "one": [[10, 20, 30, 40, 0.9, 0], [40, 8, 56, 16, 0.5, 1]],
@@ -88,7 +94,9 @@ def test_regions_of_a_frame(cache: Path) -> None:
 def test_margin_grows_by_a_share_of_each_side(cache: Path) -> None:
     assert boxes(look("one:margin=0.5")) == [(0, 10, 40, 50), (32, 4, 64, 20)]
     share = catalog.resolve("one").margin
-    assert boxes(look("one"))[1] == pytest.approx((40 - 16 * share, 8 - 8 * share, 56 + 16 * share, 16 + 8 * share))
+    assert boxes(look("one"))[1] == pytest.approx(
+        (40 - 16 * share, 8 - 8 * share, 56 + 16 * share, 16 + 8 * share)
+    )
 
 
 def test_boxes_over_the_edge_are_kept_whole_and_those_beyond_it_dropped(cache: Path) -> None:
@@ -104,14 +112,19 @@ def test_thresh_and_overrides(cache: Path) -> None:
     record = look("one:other:margin=0:one.thresh=0.95:other.margin=1")
     assert record.ran == ("one", "other")
     assert boxes(record) == [(-8, -8, 16, 16)]
-    assert boxes(look("models=one|other:thresh=0.85:other.thresh=0.1:margin=0")) == [(10, 20, 30, 40), (0, 0, 8, 8)]
+    assert boxes(look("models=one|other:thresh=0.85:other.thresh=0.1:margin=0")) == [
+        (10, 20, 30, 40),
+        (0, 0, 8, 8),
+    ]
 
 
 def test_classes(cache: Path) -> None:
     assert [r.cls for r in look("one:other:classes=plate").regions] == ["plate"]
     assert [r.cls for r in look("one:other:one.classes=plate").regions] == ["plate", "face"]
     for args in ("one:classes=plat", "one:other:classes=face|car", "one:faces:one.classes=car"):
-        with pytest.raises(ModelError, match=r"detect: no class (plat|car) in what one finds \(face, plate\)"):
+        with pytest.raises(
+            ModelError, match=r"detect: no class (plat|car) in what one finds \(face, plate\)"
+        ):
             look(args)
 
 
@@ -152,7 +165,8 @@ def test_models_used(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("rotation", "hflip", "box"),
     [
-        # The net sees the 40 x 80 picture upright in its 64 x 64 input: scale 0.8 (or 64/80), padding 16 on two sides.
+        # The net sees the 40 x 80 picture upright in its 64 x 64 input: scale 0.8 (or 64/80), padding 16 on
+        # two sides.
         (0, False, ((10 - 16) / 0.8, 20 / 0.8, (30 - 16) / 0.8, 40 / 0.8)),
         (0, True, (40 - (30 - 16) / 0.8, 25, 40 - (10 - 16) / 0.8, 50)),
         (180, False, (40 - (30 - 16) / 0.8, 80 - 50, 40 - (10 - 16) / 0.8, 80 - 25)),
@@ -161,7 +175,9 @@ def test_models_used(cache: Path) -> None:
         (270, False, (40 - (40 - 16) / 0.8, 10 / 0.8, 40 - (20 - 16) / 0.8, 30 / 0.8)),
     ],
 )
-def test_boxes_are_in_coded_coordinates(cache: Path, rotation: int, hflip: bool, box: tuple[float, ...]) -> None:
+def test_boxes_are_in_coded_coordinates(
+    cache: Path, rotation: int, hflip: bool, box: tuple[float, ...]
+) -> None:
     info = stream(40, 80, rotation=rotation, hflip=hflip)
     record = look("one:margin=0:classes=face", info, frame(0, 40, 80))
     assert boxes(record) == [pytest.approx(box)]
@@ -214,8 +230,9 @@ def test_errors_before_the_first_frame(cache: Path, args: str, line: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "args", ["one:thresh=2", "one:thresh=0", "one:every=0", "one:size=8", "one:margin=-1", "one:engine=tpu", "one:x=1",
-             "one:two.thresh=0.5"]
+    "args",
+    ["one:thresh=2", "one:thresh=0", "one:every=0", "one:size=8", "one:margin=-1", "one:engine=tpu", "one:x=1",
+     "one:two.thresh=0.5"],
 )  # fmt: skip
 def test_options_are_checked(args: str) -> None:
     with pytest.raises(GraphError):
@@ -261,7 +278,9 @@ def real_look(model: str, info: StreamInfo, picture: Frame, args: str = "") -> l
 def near(region: Region, box: Sequence[float], share: float = 0.15) -> bool:
     """Whether each edge is within a share of the true box's size."""
     size = box[2] - box[0], box[3] - box[1]
-    return all(abs(a - b) <= share * size[i % 2] for i, (a, b) in enumerate(zip(region.box, box, strict=True)))
+    return all(
+        abs(a - b) <= share * size[i % 2] for i, (a, b) in enumerate(zip(region.box, box, strict=True))
+    )
 
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the development data in ../shared is not here")

@@ -96,7 +96,10 @@ def test_zones_are_not_held():
 
 
 def test_the_same_box_is_held_once():
-    assert run(3, [("m", [A]), ("", []), ("", held(A)), ("m", [A.with_(src="manual")])])[1:3] == [held(A), held(A)]
+    assert run(3, [("m", [A]), ("", []), ("", held(A)), ("m", [A.with_(src="manual")])])[1:3] == [
+        held(A),
+        held(A),
+    ]
 
 
 def test_shapes_and_bitmaps_are_kept():
@@ -118,7 +121,9 @@ def test_a_look_later_than_promised():
 def test_models_at_different_rates():
     """Plates on every frame, faces on every third: the frames between were not looked at for faces."""
     plates = [C.with_(box=(n, 50, n + 10, 60)) for n in range(7)]
-    frames = [("faces plates" if n % 3 == 0 else "plates", [plates[n]] + ([A] if n == 3 else [])) for n in range(7)]
+    frames = [
+        ("faces plates" if n % 3 == 0 else "plates", [plates[n]] + ([A] if n == 3 else [])) for n in range(7)
+    ]
     out = run(3, frames)
     assert out[0] == [plates[0]]
     for n in (1, 2, 4, 5):

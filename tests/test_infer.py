@@ -77,7 +77,7 @@ def test_rewrite_refuses_an_unknown_input() -> None:
 def test_a_cut_or_damaged_file_is_a_model_error_and_nothing_else() -> None:
     model = tiny.add_net()
     rng = np.random.default_rng(1)
-    refused = 0
+    refused, messages = 0, set()
     for cut in range(len(model)):
         damaged = bytearray(model)
         for at in rng.integers(0, len(model), 3):
@@ -88,8 +88,9 @@ def test_a_cut_or_damaged_file_is_a_model_error_and_nothing_else() -> None:
                 onnxgraph.rewrite(data, {"x": (1, 3, 6, 8)})
             except ModelError as error:
                 refused += 1
-                assert "\n" not in str(error)
+                messages.add(str(error))
     assert refused > len(model)
+    assert not any("\n" in message for message in messages)
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -122,10 +123,13 @@ def test_rewriting_does_not_change_what_a_real_net_computes() -> None:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     x = np.random.default_rng(2).random((10, 3, 32, 32), dtype=np.float32) * 255
-    as_shipped = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(None, {"input.1": x})
+    as_shipped = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(
+        None, {"input.1": x}
+    )
     rewritten = infer.open_session(path, shapes={"": (10, 3, 32, 32)}, engine="onnxruntime").run(x)
     for one, other in zip(as_shipped, rewritten.values(), strict=True):
-        # Folding batch norms into convolutions reorders fp32 sums: a few units of the largest value's last place.
+        # Folding batch norms into convolutions reorders fp32 sums: a few units of the largest value's last
+        # place.
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-5 * np.abs(one).max())
 
 
@@ -205,7 +209,12 @@ def test_a_tensor_of_another_shape_is_refused(added: Path) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "native"),
-    [("fpu avx2 avx512f", False), ("avx2 avx512_bf16 fma", True), ("amx_bf16", True), ("avx512_bf16_x", False)],
+    [
+        ("fpu avx2 avx512f", False),
+        ("avx2 avx512_bf16 fma", True),
+        ("amx_bf16", True),
+        ("avx512_bf16_x", False),
+    ],
 )
 def test_native_bf16(tmp_path: Path, flags: str, native: bool) -> None:
     cpuinfo = tmp_path / "cpuinfo"

@@ -94,13 +94,17 @@ def test_curves_are_scipys(method):
     }[method]()
     for n in (1, 2, 4, 5, 6, 8):
         straight = [np.interp(n, frames, states[:, k]) for k in range(4)]
-        edges = [[c[0] - c[2] / 2, c[1] - c[3] / 2, c[0] + c[2] / 2, c[1] + c[3] / 2] for c in (curve(n), straight)]
+        edges = [
+            [c[0] - c[2] / 2, c[1] - c[3] / 2, c[0] + c[2] / 2, c[1] + c[3] / 2] for c in (curve(n), straight)
+        ]
         hull = (*np.minimum(*edges)[:2], *np.maximum(*edges)[2:])
         assert out[n][0].box == pytest.approx(hull)
         assert not contains(edges[1], edges[0], 1e-3)  # the curve is not the straight line
 
 
-@pytest.mark.parametrize(("gap", "filled"), [("3", 2), ("2", 2), ("1", 0), ("0", 0), ("80ms", 2), ("-1", 2), ("0s", 0)])
+@pytest.mark.parametrize(
+    ("gap", "filled"), [("3", 2), ("2", 2), ("1", 0), ("0", 0), ("80ms", 2), ("-1", 2), ("0s", 0)]
+)
 def test_gap_counts_the_frames_between(gap, filled):
     out = run(interp(f"gap={gap}"), {1: [seen(0)], 4: [seen(9)]}, 6)
     assert [len(r) for r in out] == [0, 1, *[filled // 2] * 2, 1, 0]
@@ -187,7 +191,10 @@ def test_any_path(seed, method, gap):
     rng = random.Random(seed)
     count = 40
     frames = sorted(rng.sample(range(count), rng.randint(2, 20)))
-    wild = {n: [seen(rng.uniform(-500, 500), rng.gauss(0, 90), rng.choice([0, 1, 80]), rng.uniform(0, 300))] for n in frames}
+    wild = {
+        n: [seen(rng.uniform(-500, 500), rng.gauss(0, 90), rng.choice([0, 1, 80]), rng.uniform(0, 300))]
+        for n in frames
+    }
     out = run(interp(f"{method}:gap={gap}"), wild, count)
     for a, b in zip(frames, frames[1:], strict=False):
         p, q = wild[a][0], wild[b][0]
@@ -198,7 +205,9 @@ def test_any_path(seed, method, gap):
             (region,) = out[n]
             assert np.isfinite(region.box).all()
             share = (n - a) / (b - a)
-            assert contains(region.box, [u + share * (v - u) for u, v in zip(p.box, q.box, strict=True)], 1e-6)
+            assert contains(
+                region.box, [u + share * (v - u) for u, v in zip(p.box, q.box, strict=True)], 1e-6
+            )
             for k in (2, 3):
                 assert centre(region)[k] >= min(centre(p)[k], centre(q)[k]) - 1e-6
 
@@ -211,5 +220,7 @@ def test_what_leaves_does_not_depend_on_what_comes_later(seed):
     frames = {n: [seen(rng.uniform(0, 500))] for n in range(60) if rng.random() < 0.3}
     whole = run(interp("gap=6"), frames, 60)
     item, cut = interp("gap=6"), rng.randint(6, 59)
-    early = [r for n in range(cut + 1) for r in item.push(FrameRecord(n, n, 0.0, (), list(frames.get(n, ()))))]
+    early = [
+        r for n in range(cut + 1) for r in item.push(FrameRecord(n, n, 0.0, (), list(frames.get(n, ()))))
+    ]
     assert [r.regions for r in early] == whole[: cut - 5]

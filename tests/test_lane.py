@@ -50,7 +50,14 @@ def clip(seed, every, count=70):
     """Objects that move, vanish, come back, are missed; hand-made regions and removals among them."""
     rng = random.Random(seed)
     objects = [
-        (rng.uniform(0, 600), rng.uniform(0, 300), rng.gauss(0, 6), rng.gauss(0, 3), rng.uniform(5, 60), rng.randrange(count))
+        (
+            rng.uniform(0, 600),
+            rng.uniform(0, 300),
+            rng.gauss(0, 6),
+            rng.gauss(0, 3),
+            rng.uniform(5, 60),
+            rng.randrange(count),
+        )
         for _ in range(rng.randint(0, 5))
     ]
     records = []
@@ -71,7 +78,9 @@ def clip(seed, every, count=70):
                         )
                     )
         elif rng.random() < 0.1:
-            record.regions.append(Region((5.0, 5.0, 50.0, 60.0), "face", 1.0, "manual", track=rng.choice([None, 1])))
+            record.regions.append(
+                Region((5.0, 5.0, 50.0, 60.0), "face", 1.0, "manual", track=rng.choice([None, 1]))
+            )
         records.append(record)
     return records
 
@@ -146,7 +155,9 @@ def test_order_promise_and_coverage(case, seed):
 def test_more_filters_cover_more(seed):
     """interp and grow never take away what hold alone would have covered on a frame that was not looked at, but for
     tracks that are accounted for; without tracks nothing is."""
-    records = [FrameRecord(r.n, r.pts, r.t, r.ran, [x for x in r.regions if x.track is None]) for r in clip(seed, 5)]
+    records = [
+        FrameRecord(r.n, r.pts, r.t, r.ran, [x for x in r.regions if x.track is None]) for r in clip(seed, 5)
+    ]
     plain = run(filters("interp=gap=0", 5), records)
     more = run(filters("interp,grow", 5), records)
     for few, many in zip(plain, more, strict=True):

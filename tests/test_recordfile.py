@@ -72,7 +72,9 @@ def graph(cls, text):
 
 
 def env(**changes):
-    return Env(**{"stream": STREAM, "ring": None, "input_name": "x.mp4", "fingerprint": lambda: SHA, **changes})
+    return Env(
+        **{"stream": STREAM, "ring": None, "input_name": "x.mp4", "fingerprint": lambda: SHA, **changes}
+    )
 
 
 # ---- round trips
@@ -94,7 +96,13 @@ def test_lines_are_as_designed(tmp_path):
     lines = save(tmp_path / "a.jsonl", sample(), frames=9).read_text().splitlines()
     head = json.loads(lines[0])
     assert (head["format"], head["version"], head["stage"]) == ("anonfilter-records", 1, "test")
-    assert head["stream"] == {"width": 640, "height": 360, "time_base": "1/12800", "rotation": 0, "hflip": False}
+    assert head["stream"] == {
+        "width": 640,
+        "height": 360,
+        "time_base": "1/12800",
+        "rotation": 0,
+        "hflip": False,
+    }
     assert (head["graph"], head["models"]) == ("detect=faces", [{"name": "faces", "sha256": "09ab"}])
     assert lines[1] == '{"n":0,"pts":-512,"ran":["faces"],"det":[]}'
     frame = json.loads(lines[2])
@@ -305,8 +313,27 @@ def test_mutations(tmp_path):
 
 def test_replaced_values(tmp_path):
     """Each value of a good file replaced by each odd one: no exception but RecordError."""
-    odd = [None, True, -1, 0, 1e300, -1e-300, 10**30, "", "x", [], [[]], {}, {"a": []}, [None], [1, 2, 3, 4], "1/0"]
-    values = [json.loads(text) for text in save(tmp_path / "a.jsonl", sample(), frames=9).read_text().splitlines()]
+    odd = [
+        None,
+        True,
+        -1,
+        0,
+        1e300,
+        -1e-300,
+        10**30,
+        "",
+        "x",
+        [],
+        [[]],
+        {},
+        {"a": []},
+        [None],
+        [1, 2, 3, 4],
+        "1/0",
+    ]
+    values = [
+        json.loads(text) for text in save(tmp_path / "a.jsonl", sample(), frames=9).read_text().splitlines()
+    ]
     path = tmp_path / "b.jsonl"
 
     def places(value):
@@ -429,7 +456,8 @@ def clip(count=9):
 def detected():
     face = Region((10.0, 20.0, 30.0, 40.0), "face", 0.9)
     return [
-        FrameRecord(n, 512 * n, n / 25, ("faces",) if n % 4 == 0 else (), [face] * (n % 4 == 0)) for n in range(9)
+        FrameRecord(n, 512 * n, n / 25, ("faces",) if n % 4 == 0 else (), [face] * (n % 4 == 0))
+        for n in range(9)
     ]
 
 

@@ -66,7 +66,8 @@ def model(
 
 
 def add_net(dims: Dims = (1, 3, 4, 4)) -> bytes:
-    """y = x + w with w = 1, 2, 3 by channel, listed among the inputs as old exporters do, and a stated y and t."""
+    """y = x + w with w = 1, 2, 3 by channel, listed among the inputs as old exporters do, and a stated y and
+    t."""
     weight = tensor("w", np.array([1, 2, 3]).reshape(1, 3, 1, 1))
     return model(
         [node("Add", ["x", "w"], ["t"]), node("Identity", ["t"], ["y"])],
@@ -79,7 +80,8 @@ def add_net(dims: Dims = (1, 3, 4, 4)) -> bytes:
 
 
 def constant_net(output: Any, side: int = 64, names: str = "{0: 'face', 1: 'plate'}") -> bytes:
-    """A detector of the yolo family that always answers `output`, whatever its (1, 3, side, side) input holds."""
+    """A detector of the yolo family that always answers `output`, whatever its (1, 3, side, side) input
+    holds."""
     data = np.asarray(output, np.float32)
     return model(
         [node("Identity", ["answer"], ["output0"])],

@@ -155,23 +155,26 @@ class Grow(RecordFilter):
 
     def _hold_loose(self, n: int, here: _Seen) -> None:
         """The same for regions without a track: they stay where they are."""
-        self._loose = [
-            (m, region)
-            for m, region in self._loose
-            if n - m <= self._after and not _found(region, here.removed)
-        ]
-        for _, region in self._loose:
-            if not _found(region, here.loose):
-                self._waiting[n].regions.append(_still(region))
-        for region in here.loose:
-            for m in range(n - 1, n - self._before - 1, -1):
-                seen = self._seen.get(m)
-                if seen is None or _found(region, seen.removed):
-                    break
-                if not _found(region, seen.loose):
-                    self._waiting[m].regions.append(_still(region))
-            if self._after:
-                self._loose.append((n, region))
+        self._loose = [(m, region) for m, region in self._loose if n - m <= self._after]
+        gone = _found([region for _, region in self._loose], here.removed)
+        self._loose = [item for item, removed in zip(self._loose, gone, strict=True) if not removed]
+        self._add_still(n, [region for _, region in self._loose], here)
+        coming = here.loose
+        for m in range(n - 1, n - self._before - 1, -1):
+            seen = self._seen.get(m)
+            if seen is None or not coming:
+                break
+            gone = _found(coming, seen.removed)
+            coming = [region for region, removed in zip(coming, gone, strict=True) if not removed]
+            self._add_still(m, coming, seen)
+        if self._after:
+            self._loose += [(n, region) for region in here.loose]
+
+    def _add_still(self, n: int, regions: list[Region], there: _Seen) -> None:
+        """Add them to frame n, but for those of which the like is there."""
+        known = _found(regions, there.loose)
+        new = [region.with_(src="grow", poly=None) for region, k in zip(regions, known, strict=True) if not k]
+        self._waiting[n].regions.extend(new)
 
 
 def _seen(record: FrameRecord) -> _Seen:
@@ -190,15 +193,14 @@ def _seen(record: FrameRecord) -> _Seen:
     return seen
 
 
-def _found(region: Region, among: list[Region]) -> bool:
-    boxes = [other.box for other in among if other.cls == region.cls]
-    return bool(boxes) and bool(
-        (assoc.iou(assoc.as_array([region.box]), assoc.as_array(boxes)) >= _SAME).any()
-    )
-
-
-def _still(region: Region) -> Region:
-    return region.with_(src="grow", poly=None)
+def _found(regions: list[Region], among: list[Region]) -> list[bool]:
+    """For each of the regions, whether the like is among the others."""
+    if not regions or not among:
+        return [False] * len(regions)
+    boxes, others = (assoc.as_array([region.box for region in side]) for side in (regions, among))
+    classes, kinds = (np.array([region.cls for region in side]) for side in (regions, among))
+    like = (assoc.iou(boxes, others) >= _SAME) & (classes[:, None] == kinds[None])
+    return [bool(v) for v in like.any(axis=1)]
 
 
 def _moved(seen: list[tuple[int, Region]], start: int, n: int, region: Region) -> Region:
@@ -213,21 +215,17 @@ def extrapolate(seen: list[tuple[int, Box]], start: int, n: int) -> Box:
 
     The velocities of the centre and of the size are least-squares slopes; a size that shrinks is kept.
     """
-    boxes = dict(seen)
-    box = boxes[start]
-    if len(boxes) < 2:
+    x0, y0, x1, y1 = box = dict(seen)[start]
+    middle = sum(m for m, _ in seen) / len(seen)
+    spread = sum((m - middle) ** 2 for m, _ in seen)
+    if not spread:
         return box
-    frames = np.array(list(boxes), dtype=np.float64)
-    edges = assoc.as_array(list(boxes.values()))
-    away = frames - frames.mean()
-    slope = away @ edges / (away @ away)
-    steps = n - start
-    dx, dy = (steps * (slope[i] + slope[i + 2]) / 2 for i in (0, 1))
-    wider, taller = (max(0.0, steps * (slope[i + 2] - slope[i]) / 2) for i in (0, 1))
-    x0, y0, x1, y1 = box
-    moved = (x0 + dx - wider, y0 + dy - taller, x1 + dx + wider, y1 + dy + taller)
-    hull = union(box, moved)
-    return float(hull[0]), float(hull[1]), float(hull[2]), float(hull[3])
+    left, top, right, bottom = (
+        sum((m - middle) * b[i] for m, b in seen) / spread * (n - start) for i in range(4)
+    )
+    dx, dy = (left + right) / 2, (top + bottom) / 2
+    wider, taller = max(0.0, (right - left) / 2), max(0.0, (bottom - top) / 2)
+    return union(box, (x0 + dx - wider, y0 + dy - taller, x1 + dx + wider, y1 + dy + taller))
 
 
 FILTER = Grow

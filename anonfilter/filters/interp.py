@@ -37,6 +37,20 @@ class _Line:
             self.regions.append(region)
 
 
+@dataclass(slots=True)
+class _Gap:
+    """The regions at a gap's ends, and centre and size at its knots."""
+
+    a: Region
+    b: Region
+    states: list[tuple[float, float, float, float]]
+
+
+# Frames of the knots, which of them begins the gap, frames to fill. Tracks that were seen on the same frames
+# have it in common, and one call makes all their curves.
+_Key = tuple[tuple[int, ...], int, tuple[int, ...]]
+
+
 class Interp(RecordFilter):
     """A gap of at most `gap` frames between two regions of a track is filled, looked-at frames too: a
     detector that misses a face for three frames must not uncover it.
@@ -109,13 +123,15 @@ class Interp(RecordFilter):
         for n in list(self._waiting):
             if last is not None and n > last:
                 break
+            gaps: dict[_Key, list[_Gap]] = {}
             for track in self._ends.pop(n - 1, ()):
-                self._fill(track, n - 1)
+                self._note(track, n - 1, gaps)
+            for key, group in gaps.items():
+                self._fill(n - 1, key, group)
             yield self._waiting.pop(n)
 
-    def _fill(self, track: int, start: int) -> None:
-        """Fill the gap that begins after the sighting at frame `start`, and forget what no later gap
-        needs."""
+    def _note(self, track: int, start: int, gaps: dict[_Key, list[_Gap]]) -> None:
+        """Add the gap that begins after the sighting at frame `start`, and forget what no later gap needs."""
         line = self._lines[track]
         at = line.frames.index(start)
         if at + 1 == len(line.frames) or not self._near(start, line.frames[at + 1]):
@@ -124,24 +140,30 @@ class Interp(RecordFilter):
             if not line.frames and not any(n > start for n in line.removed):
                 del self._lines[track]
             return
-        stop = line.frames[at + 1]
-        wanted = self._open_frames(line, start, stop)
+        wanted = self._open_frames(line, start, line.frames[at + 1])
         if wanted:
-            low, high = at, at + 1
-            while low > 0 and at - low + 1 < _KNOTS:
-                low -= 1
+            low, high = max(0, at + 1 - _KNOTS), at + 1
             while high + 1 < len(line.frames) and high - at < _KNOTS:
                 if not self._near(line.frames[high], line.frames[high + 1]):
                     break
                 high += 1
             used = range(low, high + 1)
-            knots = np.array([line.frames[i] for i in used], dtype=np.float64)
-            states = np.array([_state(line.regions[i].box) for i in used])
-            boxes = path(self.opts["method"], knots, states, at - low, np.array(wanted, dtype=np.float64))
-            for n, box in zip(wanted, boxes, strict=True):
-                region = between(line.regions[at], line.regions[at + 1], (n - start) / (stop - start), box)
-                self._waiting[n].regions.append(region)
+            key = (tuple(line.frames[i] for i in used), at - low, tuple(wanted))
+            states = [_state(line.regions[i].box) for i in used]
+            gaps.setdefault(key, []).append(_Gap(line.regions[at], line.regions[at + 1], states))
         self._forget(line, max(0, at + 2 - _KNOTS))
+
+    def _fill(self, start: int, key: _Key, group: list[_Gap]) -> None:
+        """Fill gaps that have their knots and frames in common."""
+        knots, at, wanted = key
+        states = np.array([gap.states for gap in group]).swapaxes(0, 1)
+        boxes = path(
+            self.opts["method"], np.array(knots, float), states, at, np.array(wanted, float)
+        ).tolist()
+        for n, row in zip(wanted, boxes, strict=True):
+            share = (n - start) / (knots[at + 1] - start)
+            made = [between(g.a, g.b, share, tuple(box)) for g, box in zip(group, row, strict=True)]
+            self._waiting[n].regions.extend(made)
 
     def _near(self, start: int, stop: int) -> bool:
         return self._gap is None or stop - start - 1 <= self._gap
@@ -175,27 +197,27 @@ def _state(box: Box) -> tuple[float, float, float, float]:
 
 
 def _boxes(states: Array) -> Array:
-    """(N, 4) boxes of (N, 4) centres and sizes."""
-    centre, half = states[:, :2], np.maximum(states[:, 2:], 0.0) / 2
-    return np.hstack([centre - half, centre + half])
+    """(..., 4) boxes of (..., 4) centres and sizes."""
+    centre, half = states[..., :2], np.maximum(states[..., 2:], 0.0) / 2
+    return np.concatenate([centre - half, centre + half], axis=-1)
 
 
-def path(method: str, knots: Array, states: Array, at: int, frames: Array) -> list[Box]:
-    """Boxes on `frames`, which lie between knots at and at + 1.
+def path(method: str, knots: Array, states: Array, at: int, frames: Array) -> Array:
+    """(N, T, 4) boxes of T tracks on N `frames`, which lie between knots at and at + 1.
 
-    knots: (K,) frames, rising. states: (K, 4) centre x, y, width, height. Each box contains the linear one.
+    knots: (K,) frames, rising. states: (K, T, 4) centre x, y, width, height. Each box contains the linear
+    one.
     """
-    share = ((frames - knots[at]) / (knots[at + 1] - knots[at]))[:, None]
+    share = ((frames - knots[at]) / (knots[at + 1] - knots[at]))[:, None, None]
     straight = _boxes(states[at] + share * (states[at + 1] - states[at]))
     if method == "linear":
-        curve = straight
-    elif method == "nearest":
+        return straight
+    if method == "nearest":
         curve = _boxes(np.where(share <= 0.5, states[at], states[at + 1]))
     else:
         curve = _boxes(_spline(method, knots, states)(frames))
-    low = np.minimum(straight[:, :2], curve[:, :2])
-    high = np.maximum(straight[:, 2:], curve[:, 2:])
-    return [(float(a), float(b), float(c), float(d)) for a, b, c, d in np.hstack([low, high])]
+    low = np.minimum(straight[..., :2], curve[..., :2])
+    return np.concatenate([low, np.maximum(straight[..., 2:], curve[..., 2:])], axis=-1)
 
 
 def _spline(method: str, knots: Array, states: Array) -> Any:

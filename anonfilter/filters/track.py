@@ -125,6 +125,8 @@ class Track(RecordFilter):
                 tracks = [t for t in self._tracks.values() if t.cls == cls and t.id not in taken]
                 same = [i for i in loose if record.regions[i].cls == cls]
                 found = [i for i in same if (record.regions[i].score >= high) is wanted]
+                if not tracks or not found:
+                    continue
                 costs = self._costs(tracks, [record.regions[i] for i in found], record.n)
                 for row, column in assoc.assign(costs):
                     numbers[found[column]] = tracks[row].id
@@ -137,12 +139,17 @@ class Track(RecordFilter):
     def _costs(self, tracks: Sequence[_Track], regions: Sequence[Region], n: int) -> assoc.Array:
         """(tracks, regions) costs. A track is where it was going, or where it was: objects stop."""
         boxes = assoc.as_array([region.box for region in regions])
-        gates = {"min_iou": self.opts["min_iou"], "size": self.opts["size"]}
         drift = np.array([_DRIFT * (n - track.n - 1) for track in tracks])
         reach = np.minimum(self.opts["dist"] + drift, _MAX_DRIFT * self.opts["dist"])
-        going = assoc.cost(assoc.as_array([t.predicted(n) for t in tracks]), boxes, reach=reach, **gates)
-        staying = assoc.cost(assoc.as_array([t.box for t in tracks]), boxes, reach=reach, **gates)
-        return np.minimum(going, staying)
+        both = [track.predicted(n) for track in tracks] + [track.box for track in tracks]
+        costs = assoc.cost(
+            assoc.as_array(both),
+            boxes,
+            min_iou=self.opts["min_iou"],
+            reach=np.tile(reach, 2),
+            size=self.opts["size"],
+        )
+        return np.minimum(costs[: len(tracks)], costs[len(tracks) :])
 
     def _see(self, number: int, region: Region, n: int) -> None:
         track = self._tracks.get(number)

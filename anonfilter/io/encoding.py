@@ -165,7 +165,7 @@ def clock(codec: av.codec.Codec, muxer_name: str, stream: StreamInfo) -> Fractio
     """Time base of the encoder: the stream's own, so that pts stay exact, unless encoder or container
     cannot."""
     coarse = codec.name in ("mpeg4", "msmpeg4", "msmpeg4v2") and stream.time_base.denominator > 65535
-    if coarse or muxer_name in _CONSTANT_RATE:
+    if coarse or codec.name in ("mpeg1video", "mpeg2video") or muxer_name in _CONSTANT_RATE:
         return 1 / stream.average_rate
     return stream.time_base
 

@@ -56,7 +56,8 @@ class Reader:
         self.dropped: list[str] = []
         self._hash = hashlib.sha256()
         self._ended = False
-        self.container: InputContainer | None = demuxing.open_input(job)
+        self.container: InputContainer | None = None
+        self.container = demuxing.open_input(job)
         try:
             self._open()
         except BaseException:
@@ -339,9 +340,10 @@ class Reader:
             return
         begin = Fraction(video.start_time or 0) * self.time_base
         stated = streams.declared_seconds(video)
-        limit = None if self._end is None else float(self._end - begin)
-        got = float(reached - begin)
         name = container.format.name
+        # Matroska's duration is a time of end, that of others a length.
+        origin = min(begin, Fraction(0)) if "matroska" in name else begin
+        got = float(reached - origin)
         if (
             name in ("avi", "asf", "flv", "mxf")
             and video.frames
@@ -353,6 +355,7 @@ class Reader:
                 raise InputError(self._short(f"{self._packets} of {video.frames} frames"))
         if not demuxing.states_duration(name):
             return
+        limit = None if self._end is None else float(self._end - origin)
         if stated and got + 1 < min(stated, limit or stated):
             raise InputError(self._short(f"{got:.2f} of {stated:.2f} s"))
         if not stated and container.duration:

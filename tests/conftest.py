@@ -1,0 +1,63 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `shared` need the development data."""
+    if SHARED.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(pytest.mark.skip(reason=f"no development data at {SHARED}"))
+
+
+def _load(name: str) -> ModuleType:
+    """A helper module beside this file: with --import-mode=importlib the folder is not on the path."""
+    full = f"anonfilter_tests_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[full] = module
+        spec.loader.exec_module(module)
+    return sys.modules[full]
+
+
+@pytest.fixture(scope="session")
+def clips() -> ModuleType:
+    """The module tests/clips.py."""
+    return _load("clips")
+
+
+@pytest.fixture(scope="session")
+def clip(clips: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """clip("name.mp4", ...) gives the path of a generated clip (arguments of clips.make), made once a
+    session."""
+    folder = tmp_path_factory.mktemp("clips")
+    made: dict[str, tuple[dict[str, Any], Path]] = {}
+
+    def get(name: str, **how: Any) -> Path:
+        if name not in made:
+            made[name] = how, clips.make(folder / name, **how)
+        assert made[name][0] == how, f"two different clips named {name}"
+        return made[name][1]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of the development data; only for tests marked `shared`."""
+    return SHARED
