@@ -1,12 +1,12 @@
 """The Python face: the same graphs on files, or on frames that you feed.
 
-    from anonfilter import api
-    api.run("in.mp4", "out.mp4", "detect=faces:plates,track,interp,blur", codec="libx264", options={"crf": "20"})
+from anonfilter import api
+api.run("in.mp4", "out.mp4", "detect=faces:plates,track,interp,blur", codec="libx264", options={"crf": "20"})
 
-    with api.Graph("zone=x=0:y=0:w=64:h=64,fill", width=1280, height=720, rate=30) as graph:
-        for frame in frames:                       # av.VideoFrame
-            for done in graph.push(frame): ...     # av.VideoFrame, in order, after the graph's look-ahead
-        for done in graph.flush(): ...
+with api.Graph("zone=x=0:y=0:w=64:h=64,fill", width=1280, height=720, rate=30) as graph:
+    for frame in frames:                       # av.VideoFrame
+        for done in graph.push(frame): ...     # av.VideoFrame, in order, after the graph's look-ahead
+    for done in graph.flush(): ...
 """
 
 from __future__ import annotations
@@ -80,7 +80,13 @@ class Graph:
         if plan.autorotate:
             inner = upright(inner)
         self._ring = FrameRing(plan.ring_frames, Stop())
-        env = Env(stream=inner, ring=self._ring, input_name="frames", graph=graph, log=log or (lambda level, line: None))
+        env = Env(
+            stream=inner,
+            ring=self._ring,
+            input_name="frames",
+            graph=graph,
+            log=log or (lambda level, line: None),
+        )
         self.report = Report()
         self._lane, self._tail = Lane(plan.lane), Tail(plan, inner, env, self.report)
         self.out = self._tail.out

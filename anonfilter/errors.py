@@ -15,7 +15,13 @@ class GraphError(AnonfilterError):
     """
 
     def __init__(
-        self, message: str, *, source: str = "-vf", text: str = "", start: int | None = None, end: int | None = None
+        self,
+        message: str,
+        *,
+        source: str = "-vf",
+        text: str = "",
+        start: int | None = None,
+        end: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message, self.source, self.text, self.start, self.end = message, source, text, start, end

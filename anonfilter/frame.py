@@ -54,7 +54,9 @@ class StreamInfo:
         """The kernels' view of pix_fmt. Raises InputError for a format that cannot be edited in place."""
         fmt = FORMATS.get(self.pix_fmt)
         if fmt is None:
-            raise InputError(f"pixel format {self.pix_fmt} cannot be edited in place (put format=yuv420p first)")
+            raise InputError(
+                f"pixel format {self.pix_fmt} cannot be edited in place (put format=yuv420p first)"
+            )
         return fmt
 
     @property
@@ -83,7 +85,9 @@ class Frame:
         """Layout of the planes. Raises InputError where the kernels do not know it."""
         fmt = FORMATS.get(self.av.format.name)
         if fmt is None:
-            raise InputError(f"pixel format {self.av.format.name} cannot be edited in place (put format=yuv420p first)")
+            raise InputError(
+                f"pixel format {self.av.format.name} cannot be edited in place (put format=yuv420p first)"
+            )
         return fmt
 
     @property

@@ -100,7 +100,9 @@ class Plan:
         )
         lines.append(f"passes   {self.passes} ({self.why})")
         if any(isinstance(stage, PixelWriter) for stage in self.tail):
-            lines.append("copies   at most 1 a frame, and only of frames that have a region and are still referenced")
+            lines.append(
+                "copies   at most 1 a frame, and only of frames that have a region and are still referenced"
+            )
         else:
             lines.append("copies   none")
         lines += [f"warning  {text}" for text in self.warnings]
@@ -113,6 +115,10 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     Raises GraphError (with the place in the text) for what cannot be, PlanError for what this input cannot do.
     """
     graph = parse_graph(job.graph, source=job.graph_source)
+    if graph.sws_flags:
+        raise PlanError(
+            f"sws_{graph.sws_flags} is not supported: give flags= to the scale filter that needs them"
+        )
     specs = graph.linear()
     built = [(spec, _build(spec)) for spec in specs]
     lane_at = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane)]
@@ -160,7 +166,9 @@ def _choose(
         ahead = None if need is None or ahead is None else ahead + need
         if isinstance(item, PixelReader):
             if ahead is None:
-                raise PlanError(f"'{item.label}' cannot look at pixels after a filter that needs the whole clip")
+                raise PlanError(
+                    f"'{item.label}' cannot look at pixels after a filter that needs the whole clip"
+                )
             reader_ahead = ahead
     frame_bytes = _frame_bytes(stream)
     wanted = None if ahead is None else ahead + SLACK
@@ -178,10 +186,24 @@ def _choose(
             raise PlanError("two passes were asked for, but no filter makes records")
         passes, why = job.passes, "asked for"
     if passes == 2 and job.input in ("-", "pipe:", "pipe:0"):
-        raise PlanError(f"this graph needs two passes ({why}), and a pipe can be read once: save the input to a file")
+        raise PlanError(
+            f"this graph needs two passes ({why}), and a pipe can be read once: save the input to a file"
+        )
     ring = SLACK + reader_ahead if passes == 2 or wanted is None else wanted
     return Plan(
-        job, source, head, autorotate, lane, tail, ahead, reader_ahead, ring, frame_bytes, passes, why, warnings
+        job,
+        source,
+        head,
+        autorotate,
+        lane,
+        tail,
+        ahead,
+        reader_ahead,
+        ring,
+        frame_bytes,
+        passes,
+        why,
+        warnings,
     )
 
 
@@ -210,7 +232,9 @@ def _check_between(built: Sequence[tuple[FilterSpec, Filter | None]], first_lane
         kind = lavfi.classify(spec.name)
         later = [f.name for _, f in built[i + 1 :] if f is not None and f.name in _KNOWS_COORDINATES]
         if later and kind != "value":
-            raise spec.error(f"'{spec.name}' cannot stand before '{later[0]}': put it after, or before detection")
+            raise spec.error(
+                f"'{spec.name}' cannot stand before '{later[0]}': put it after, or before detection"
+            )
         if i < last_writer and kind == "other":
             raise spec.error(
                 f"'{spec.name}' cannot stand between detection and a pixel writer, since regions cannot follow it: "
@@ -218,7 +242,9 @@ def _check_between(built: Sequence[tuple[FilterSpec, Filter | None]], first_lane
             )
 
 
-def _tail(built: Sequence[tuple[FilterSpec, Filter | None]], first_lane: int | None) -> list[PixelWriter | Segment]:
+def _tail(
+    built: Sequence[tuple[FilterSpec, Filter | None]], first_lane: int | None
+) -> list[PixelWriter | Segment]:
     """Pixel writers and segments after the head, in order."""
     tail: list[PixelWriter | Segment] = []
     for spec, item in built[first_lane or 0 :]:
@@ -241,7 +267,9 @@ def _autorotate(specs: Sequence[FilterSpec], source: StreamInfo) -> list[FilterS
         return []
     if all(registry.find(s.name) is not None or lavfi.classify(s.name) == "value" for s in specs):
         return []
-    turn = {0: [], 90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}[source.rotation]
+    turn = {0: [], 90: ["transpose=clock"], 180: ["hflip", "vflip"], 270: ["transpose=cclock"]}[
+        source.rotation
+    ]
     return parse_graph(",".join([*turn, *(["hflip"] if source.hflip else [])]), source="autorotate").linear()
 
 

@@ -150,12 +150,12 @@ class RecordReader:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._key: tuple[int, int] | None = None
         self.path = Path(path)
         self.frames = 0
         self.sha256: str | None = None
         self._line, self._last, self._done = 0, -1, False
         self._ahead: FrameRecord | None = None
-        self._key: tuple[int, int] | None = None
         try:
             info = os.stat(self.path)
             if not stat.S_ISREG(info.st_mode):
@@ -197,6 +197,7 @@ class RecordReader:
             while line := self._read():
                 if line.strip():
                     raise self._error("text after the end line")
+            self.close()
             raise StopIteration
         if "format" in value:
             raise self._error("a second header")
@@ -249,11 +250,15 @@ class RecordReader:
                 raise RecordError(f"{self.path}: made from a video with {key} {found}, this one has {value}")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. It closes by itself after its last line."""
         if self._key is not None:
             _reading.discard(self._key)
             self._key = None
             self._file.close()
+
+    def __del__(self) -> None:
+        # A run that was broken off may forget to; the name must not stay barred for writing.
+        self.close()
 
     def _error(self, why: str) -> RecordError:
         return RecordError(f"{self.path}:{max(self._line, 1)}: {why}")

@@ -37,5 +37,7 @@ class Replay(RecordFilter):
     def flush(self) -> Iterable[FrameRecord]:
         """Pass 2 must have seen every frame of pass 1."""
         if next(self._records, None) is not None:
-            raise RecordError("the input has fewer frames in pass 2 than in pass 1: it changed between the passes")
+            raise RecordError(
+                "the input has fewer frames in pass 2 than in pass 1: it changed between the passes"
+            )
         return ()

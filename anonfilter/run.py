@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -190,7 +189,9 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
         reader.close()
 
 
-def _render(job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, started: float, pass_no: int) -> None:
+def _render(
+    job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, started: float, pass_no: int
+) -> None:
     """The pass that writes the output."""
     stop = Stop()
     decoded: Channel[Any] = Channel(_QUEUE, stop)

@@ -18,7 +18,9 @@ from anonfilter.records import FrameRecord, Region
 class _LavfiStage:
     """A libavfilter segment in its place, and how regions pass through it."""
 
-    def __init__(self, segment: Segment, stream: StreamInfo, threads: int, last: bool, formats: list[str] | None):
+    def __init__(
+        self, segment: Segment, stream: StreamInfo, threads: int, last: bool, formats: list[str] | None
+    ):
         self._graph = LavfiGraph(
             segment.specs, stream, formats if last else None, threads, strict=segment.strict
         )
@@ -30,8 +32,12 @@ class _LavfiStage:
         frames = self._graph.push(frame)
         if self._strict and (len(frames) != 1 or frames[0].pts != frame.pts):
             # A filter that delays or drops would put every later region on the wrong picture.
-            raise PlanError(f"'{self._text}' did not give one frame for the frame at {frame.t:.3f} s: put it first or last")
-        mapped = FrameRecord(record.n, record.pts, record.t, record.ran, [self._map(r) for r in record.regions])
+            raise PlanError(
+                f"'{self._text}' did not give one frame for the frame at {frame.t:.3f} s: put it first or last"
+            )
+        mapped = FrameRecord(
+            record.n, record.pts, record.t, record.ran, [self._map(r) for r in record.regions]
+        )
         for out in frames:
             yield out, mapped
 

@@ -12,11 +12,12 @@ of 3 to 17 samples (box mean 3 minus box mean 17): finer detail an encoder may l
 detail is no feature. The truth box is cut into blocks of about 8 x 8 that lie inside it. With s and o the
 bands of source and output, a block's gain is sum(s*o)/sum(s*s), the share of the source's detail that is
 left (least squares): 1 for an untouched block, about 0 for a blurred or filled one. A block is clear where
-the gain is at least GAIN and the two bands' correlation at least LIKE (the rim of a filled box is strong
-detail of its own, and has some gain by chance). A block with less detail than FLAT (root mean square) says nothing, unless its
-mean level moved by LEVEL or more (then it was painted over): it is left out of the share. An object-frame
-with less than KNOWN of its area left counts as unmeasurable, never as covered. A plain re-encode must read
-about 0, a filled box 1: tests/test_coverage.py, and the calibration in bench/truth/README.md.
+the gain is at least GAIN and the two bands' correlation at least LIKE (new edges are strong detail of their
+own, and have some gain by chance). A block with less detail than FLAT (root mean square) says nothing,
+unless its mean level moved by LEVEL or more (then it was painted over): it is left out of the share. An
+object-frame with less than KNOWN of its area left counts as unmeasurable, never as covered. A plain
+re-encode must read about 0, a filled box 1: tests/test_coverage.py, and the calibration in
+bench/truth/README.md.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,54 +106,40 @@ def band(luma: NDArray[Any]) -> Image:
     return uniform_filter(plane, FINE, mode="nearest") - uniform_filter(plane, COARSE, mode="nearest")
 
 
-def cuts(low: int, high: int) -> list[int]:
+def edges(low: int, high: int) -> list[int]:
     """Edges of blocks of about BLOCK samples from low to high."""
     count = max(1, round((high - low) / BLOCK))
     return [low + (high - low) * i // count for i in range(count + 1)]
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A source frame's luma and the output's, (h, w) in 8-bit codes, with their bands."""
+def blocks(source: NDArray[Any], output: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """State of each block of two luma planes of one shape (1 covered, 0 clear, -1 unknown), and its area.
 
-    source: NDArray[Any]
-    output: NDArray[Any]
-    source_band: Image
-    output_band: Image
+    The bands are taken of these planes alone: cut to the truth box, so that nothing around it counts.
+    """
+    ys, xs = edges(0, source.shape[0]), edges(0, source.shape[1])
+    area = np.outer(np.diff(ys), np.diff(xs))
 
-    @classmethod
-    def of(cls, source: NDArray[Any], output: NDArray[Any]) -> Pair:
-        """From two planes of one shape."""
-        return cls(source, output, band(source), band(output))
+    def total(values: NDArray[Any]) -> NDArray[np.float64]:
+        rows = np.add.reduceat(values, ys[:-1], axis=0, dtype=np.float64)
+        return np.asarray(np.add.reduceat(rows, xs[:-1], axis=1))
 
-    def block(self, x0: int, x1: int, y0: int, y1: int) -> bool | None:
-        """Whether a block is covered; None where it says nothing."""
-        here = (slice(y0, y1), slice(x0, x1))
-        s, o = self.source_band[here], self.output_band[here]
-        power = float((s * s).sum())
-        if power >= FLAT * FLAT * s.size:
-            both = float((s * o).sum())
-            return both < GAIN * power or both < LIKE * math.sqrt(power * float((o * o).sum()))
-        moved = abs(float(self.source[here].mean()) - float(self.output[here].mean()))
-        return True if moved >= LEVEL else None
+    s, o = band(source), band(output)
+    power, both = total(s * s), total(s * o)
+    covered = (both < GAIN * power) | (both < LIKE * np.sqrt(power * total(o * o)))
+    moved = np.abs(total(source) - total(output)) >= LEVEL * area
+    told = power >= FLAT * FLAT * area
+    return np.where(told, covered, np.where(moved, 1, -1)).astype(np.int8), area
 
-    def areas(self, box: Box) -> tuple[int, int, int]:
-        """Samples of the box that are covered, clear, and unknown."""
-        height, width = self.source.shape
-        (x0, x1), (y0, y1) = span(box[0], box[2], width), span(box[1], box[3], height)
-        count = {True: 0, False: 0, None: 0}
-        if x1 > x0 and y1 > y0:
-            xs, ys = cuts(x0, x1), cuts(y0, y1)
-            for a, b in pairwise(ys):
-                for c, d in pairwise(xs):
-                    count[self.block(c, d, a, b)] += (b - a) * (d - c)
-        return count[True], count[False], count[None]
 
-    def share(self, box: Box) -> float | None:
-        """Covered share of the box's known area; None where less than KNOWN of the box is known."""
-        covered, clear, unknown = self.areas(box)
-        known = covered + clear
-        return covered / known if known and known >= KNOWN * (known + unknown) else None
+def pixel_share(source: NDArray[Any], output: NDArray[Any], box: Box) -> float | None:
+    """Covered share of the box's known area; None where less than KNOWN of it is known."""
+    (x0, x1), (y0, y1) = span(box[0], box[2], source.shape[1]), span(box[1], box[3], source.shape[0])
+    if x1 <= x0 or y1 <= y0:
+        return None
+    state, area = blocks(source[y0:y1, x0:x1], output[y0:y1, x0:x1])
+    known = int(area[state >= 0].sum())
+    return float(area[state == 1].sum() / known) if known >= max(1, KNOWN * area.sum()) else None
 
 
 def exposed_runs(looks: Sequence[Look], limit: float) -> list[tuple[int, int, int]]:
@@ -212,7 +198,7 @@ def luma_frames(path: Path) -> Iterator[NDArray[Any]]:
             if frame.format.is_rgb or component.plane != 0:
                 sys.exit(f"{path}: {frame.format.name} has no luma plane to compare; use a YUV file")
             wide = component.bits > 8
-            data = np.frombuffer(plane, np.uint16 if wide else np.uint8)
+            data = np.frombuffer(memoryview(plane), np.uint16 if wide else np.uint8)
             rows = data.reshape(plane.height, -1)[:, : frame.width]
             if not wide:
                 yield rows.copy()
@@ -253,11 +239,6 @@ def by_records(truth: dict[str, Any], records: Records, shape: str, low: float) 
     return Result("records", out, covered / max(1, area))
 
 
-def touches(box: Box, x: int, y: int) -> bool:
-    """Whether a box reaches into the block at (x, y)."""
-    return box[0] < x + BLOCK and box[2] > x and box[1] < y + BLOCK and box[3] > y
-
-
 def by_pixels(truth: dict[str, Any], source: Path, output: Path, low: float) -> Result:
     """The measure *pixels*."""
     looks = truth_looks(truth, low)
@@ -271,16 +252,14 @@ def by_pixels(truth: dict[str, Any], source: Path, output: Path, low: float) -> 
             break
         if a.shape != b.shape:  # type: ignore[attr-defined]
             sys.exit(f"{output}: frame {count} is {b.shape}, the source's {a.shape}")  # type: ignore[attr-defined]
-        pair, here = Pair.of(a, b), looks.get(count, [])  # type: ignore[arg-type]
-        out += [replace(k, share=pair.share(k.box)) for k in here]
-        height, width = pair.source.shape
-        for y in range(0, height - BLOCK + 1, 2 * BLOCK):  # every fourth block is enough to tell over-blur
-            for x in range(0, width - BLOCK + 1, 2 * BLOCK):
-                if any(touches(k.box, x, y) for k in here):
-                    continue
-                state = pair.block(x, x + BLOCK, y, y + BLOCK)
-                known += state is not None
-                covered += state is True
+        here = looks.get(count, [])
+        out += [replace(k, share=pixel_share(a, b, k.box)) for k in here]  # type: ignore[arg-type]
+        state, area = blocks(a, b)  # type: ignore[arg-type]
+        for k in here:  # what is left of `state` is outside of all truth boxes
+            rows, columns = (np.array([k.box[i], k.box[i + 2]]) / BLOCK for i in (1, 0))
+            state[int(rows[0]) : math.ceil(rows[1]) + 1, int(columns[0]) : math.ceil(columns[1]) + 1] = -1
+        covered += int(area[state == 1].sum())
+        known += int(area[state >= 0].sum())
         count += 1
     if a is not ends or b is not ends or count != truth["frames"]:
         sys.exit(f"{output}: the frames of source, output and truth do not match ({count} compared)")

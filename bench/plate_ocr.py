@@ -103,7 +103,7 @@ def pictures(path: Path) -> Iterator[Picture]:
 
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="bgr24")
+            yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
 def texts_of(path: Path, boxes: dict[int, Box], read: Reader) -> dict[int, list[str]]:

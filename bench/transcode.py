@@ -34,7 +34,9 @@ TARGETS = {"plain": 0.95, "faces5": 0.75}
 def measured(command: list[str]) -> tuple[float, float]:
     """Seconds and peak resident MB of a command. Raises on failure."""
     started = time.perf_counter()
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     errors = child.stderr.read() if child.stderr else b""
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -72,7 +74,9 @@ def versions() -> str:
     import av
     import onnxruntime
 
-    line = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    line = subprocess.run(
+        ["ffmpeg", "-version"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[0]
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return (
         f"{model[1] if model else platform.processor()}, {os.cpu_count()} cores; {line.split(' Copyright')[0]}; "
@@ -139,7 +143,9 @@ def length(args: argparse.Namespace, folder: Path) -> int:
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("speed", "memory", "length"))
     parser.add_argument("--input", type=Path, default=HERE.parent / "examples" / "street.mp4")
     parser.add_argument("--pairs", type=int, default=5)

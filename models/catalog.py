@@ -38,6 +38,7 @@ class Model(fetch.Source):
     thresh: float = 0.25
     nms: float = 0.45
     margin: float = 0.15
+    coarse: int = 0
     bgr: bool = False
     mean: Triple = (0.0, 0.0, 0.0)
     scale: Triple = (1.0, 1.0, 1.0)

@@ -1,8 +1,9 @@
-"""A model that is ready to look at frames: row, session and family put together."""
+"""A model that is ready to look at frames: row, sessions and family put together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -11,14 +12,19 @@ import numpy.typing as npt
 
 from anonfilter.errors import ModelError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.infer import open_session
+from anonfilter.infer import Session, open_session
 from anonfilter.infer.onnxgraph import Dim
 from anonfilter.kernels import ops
 from anonfilter.models.catalog import Log, Model, read_info
 from anonfilter.models.family import Detection, Size, default_room, fit_size, load_family
+from anonfilter.models.nms import nms
 
 _FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
+
+CLOSE_UP = 0.3
+"""Of the coarse look only boxes with a longer side of at least this share of the picture's shorter side count: what it
+is for. Smaller ones are seen better by the full look, and here are mostly wrong."""
 
 
 class Detector:
@@ -26,7 +32,9 @@ class Detector:
 
     picture: (width, height) of the upright pictures. size: (width, height) that the tensor should fit into,
     None for the model's default; a net whose file fixes its input keeps that. thresh: score, None for the
-    model's default. threads, engine, device: see infer.open_session. Raises ModelError.
+    model's default. coarse: None for the model's default; the picture is looked at a second time, so many
+    times smaller, 0 for not. Nets miss faces that fill the picture or are cut by its edge, which they find
+    when it is small. threads, engine, device: see infer.open_session. Raises ModelError.
     """
 
     def __init__(
@@ -36,6 +44,7 @@ class Detector:
         *,
         size: Size | None = None,
         thresh: float | None = None,
+        coarse: int | None = None,
         threads: int = 0,
         engine: str = "auto",
         device: str = "cpu",
@@ -43,57 +52,62 @@ class Detector:
     ) -> None:
         kind = load_family(model.family)
         path = model.path(log)
-        dims = read_info(path).inputs[0].dims
-        fixed = None if kind.any_size else _fixed(dims)
+        fixed = None if kind.any_size else _fixed(read_info(path).inputs[0].dims)
+        room = size or default_room(picture, model.size)
+        sizes = [fixed or fit_size(picture, room, kind.stride)]
+        divisor = model.coarse if coarse is None else coarse
+        if divisor and not fixed:
+            small = fit_size(picture, (room[0] // divisor, room[1] // divisor), kind.stride)
+            sizes += [small] if small != sizes[0] else []
         self.model = model
-        self.size = fixed or fit_size(picture, size or default_room(picture, model.size), kind.stride)
         self.thresh = model.thresh if thresh is None else thresh
+        self._close_up = CLOSE_UP * min(picture)
         self._family = kind(model.classes, model.nms)
-        width, height = self.size
-        self._session = open_session(
-            path, shapes={"": (1, 3, height, width)}, device=device, threads=threads, engine=engine
-        )
-        self.engine = self._session.engine
-        self._tensor = np.empty((3, height, width), dtype=np.float32)
+        self._looks: list[_Look] = []
+        try:
+            for width, height in sizes:
+                shape = (1, 3, height, width)
+                session = open_session(
+                    path, shapes={"": shape}, device=device, threads=threads, engine=engine
+                )
+                self._looks.append(_Look((width, height), session, np.empty(shape, np.float32)))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def sizes(self) -> list[Size]:
+        """(width, height) of the tensor of each look."""
+        return [look.size for look in self._looks]
 
     def __call__(self, frame: Frame, stream: StreamInfo) -> list[Detection]:
         """Objects on a frame, best first; boxes as the net gives them, without margin.
 
         stream says what the frame's colours mean and how it is turned. Raises ModelError if the net fails.
         """
-        model = self.model
-        tensor, letterbox = ops.letterbox(
-            frame.planes(),
-            frame.fmt,
-            self.size,
-            matrix=matrix(stream),
-            full_range=stream.color_range == _FULL_RANGE or frame.fmt.name.startswith("yuvj"),
-            rotation=stream.rotation,
-            hflip=stream.hflip,
-            bgr=model.bgr,
-            mean=model.mean,
-            scale=model.scale,
-            pad=model.pad,
-            out=self._tensor,
-        )
-        return self._family.decode(self._run(tensor), letterbox, self.size, self.thresh)
+        found = self._look(self._looks[0], frame, stream)
+        for look in self._looks[1:]:
+            found += [item for item in self._look(look, frame, stream) if self._is_close_up(item)]
+        return found if len(self._looks) == 1 else self._merged(found)
 
     def probe(self) -> None:
-        """Run the net once on a grey picture and decode what it says. Raises ModelError if that cannot be
-        done."""
+        """Run the net once on a grey picture and decode what it says. Raises ModelError if that cannot be done."""
         value = (np.float32(128) - np.array(self.model.mean)) * np.array(self.model.scale)
-        self._tensor[:] = value[:, None, None]
-        outputs = self._run(self._tensor)
-        try:
-            self._family.decode(outputs, _Identity(), self.size, 0.05)
-        except (ValueError, IndexError) as error:
-            raise ModelError(
-                f"{self.model.path()}: its outputs are not those of family {self.model.family}: {error}"
-            ) from None
+        for look in self._looks:
+            look.tensor[0] = value[:, None, None]
+            outputs = look.session.run(look.tensor)
+            try:
+                self._family.decode(outputs, _Identity(), look.size, 0.05)
+            except (ValueError, IndexError) as error:
+                raise ModelError(
+                    f"the outputs of {self.model.path()} are not those of family {self.model.family}: {error}"
+                ) from None
 
     def close(self) -> None:
-        """Free the session."""
-        self._session.close()
+        """Free the sessions."""
+        for look in self._looks:
+            look.session.close()
+        self._looks = []
 
     def __enter__(self) -> Detector:
         return self
@@ -103,8 +117,42 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _run(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float32]]:
-        return self._session.run(tensor[None])
+    def _look(self, look: _Look, frame: Frame, stream: StreamInfo) -> list[Detection]:
+        model = self.model
+        _, letterbox = ops.letterbox(
+            frame.planes(),
+            frame.fmt,
+            look.size,
+            matrix=matrix(stream),
+            full_range=stream.color_range == _FULL_RANGE or frame.fmt.name.startswith("yuvj"),
+            rotation=stream.rotation,
+            hflip=stream.hflip,
+            bgr=model.bgr,
+            mean=model.mean,
+            scale=model.scale,
+            pad=model.pad,
+            out=look.tensor[0],
+        )
+        return self._family.decode(look.session.run(look.tensor), letterbox, look.size, self.thresh)
+
+    def _is_close_up(self, item: Detection) -> bool:
+        x0, y0, x1, y1 = item.box
+        return max(x1 - x0, y1 - y0) >= self._close_up
+
+    def _merged(self, found: list[Detection]) -> list[Detection]:
+        boxes = np.array([item.box for item in found], np.float64).reshape(-1, 4)
+        scores = np.array([item.score for item in found])
+        classes = np.array([self.model.classes.index(item.cls) for item in found], np.intp)
+        return [found[i] for i in nms(boxes, scores, classes, self.model.nms)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A session, the (width, height) of its tensor, and the tensor (1, 3, height, width), used again and again."""
+
+    size: Size
+    session: Session
+    tensor: npt.NDArray[np.float32]
 
 
 def matrix(stream: StreamInfo) -> str:
@@ -114,7 +162,8 @@ def matrix(stream: StreamInfo) -> str:
     shorter side decides).
     """
     known = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt2020", 10: "bt2020"}
-    return known.get(stream.color_space) or ("bt709" if min(stream.width, stream.height) >= 720 else "bt601")
+    unspecified = "bt709" if min(stream.width, stream.height) >= 720 else "bt601"
+    return known.get(stream.color_space, unspecified)
 
 
 class _Identity:

@@ -83,12 +83,13 @@ def make(
             thumbnail.codec_context.pix_fmt = "yuvj420p"
             thumbnail.disposition = av.stream.Disposition.attached_pic
         if chapters:
+            marks = [(round(a * 1000), round(b * 1000), title) for a, b, title in chapters]
+            milli = Fraction(1, 1000)
             out.set_chapters(
                 [
-                    {"id": i, "start": round(a * 1000), "end": round(b * 1000), "time_base": Fraction(1, 1000),
-                     "metadata": {"title": title}}
-                    for i, (a, b, title) in enumerate(chapters)
-                ]  # fmt: skip
+                    {"id": i, "start": a, "end": b, "time_base": milli, "metadata": {"title": title}}
+                    for i, (a, b, title) in enumerate(marks)
+                ]
             )
         if thumbnail is not None:
             still = av.VideoFrame(64, 48, "yuvj420p")
@@ -97,7 +98,8 @@ def make(
                 out.mux(packet)
         for n, frame in enumerate(source_frames(size, rate, frames, pix_fmt)):
             frame.pict_type = 0
-            frame.pts, frame.time_base = (n if time_base is None else round(n / rate / base)) if pts is None else pts(n), base
+            frame.pts = round(n / rate / base) if pts is None else pts(n)
+            frame.time_base = base
             if color is not None:
                 frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = color
             if picture is not None:
@@ -135,10 +137,14 @@ def pictures(path: Path | str) -> list[np.ndarray]:
 
 def luma(frame: av.VideoFrame) -> np.ndarray:
     """A frame's first plane (height, width), uint8 or uint16."""
-    plane = frame.planes[0]
-    wide = frame.format.components[0].bits > 8
-    rows = np.frombuffer(plane, "u1").reshape(-1, plane.line_size)[: frame.height]
-    return (rows.view("<u2") if wide else rows)[:, : frame.width].copy()
+    return plane(frame, 0)
+
+
+def plane(frame: av.VideoFrame, index: int) -> np.ndarray:
+    """One plane of a planar frame (height, width), uint8 or uint16."""
+    data, component = frame.planes[index], frame.format.components[index]
+    rows = np.frombuffer(data, "u1").reshape(-1, data.line_size)[: component.height]
+    return (rows.view("<u2") if component.bits > 8 else rows)[:, : component.width].copy()
 
 
 def payload(path: Path | str, kind: str = "audio") -> list[list[tuple[str, int, int | None]]]:

@@ -61,7 +61,9 @@ class Stub(Sampler):
         if record.n < self.opts["until"]:
             x = 5.25 + 6.5 * record.n
             record.regions.append(Region((x, 12.5, x + 34.0, 52.75), "face", 0.9))
-            record.regions.append(Region((120.0 - 4 * record.n, 60.0, 150.0 - 4 * record.n, 72.0), "plate", 0.8))
+            record.regions.append(
+                Region((120.0 - 4 * record.n, 60.0, 150.0 - 4 * record.n, 72.0), "plate", 0.8)
+            )
 
     def every(self) -> int:
         return int(self.opts["every"])

@@ -25,7 +25,7 @@ def seen(x=100.0, y=100.0, w=20.0, h=30.0, track=1, **changes):
 
 
 def run(item, sightings, count):
-    """sightings: {frame: regions}. Gives the regions of each frame, checking order and look-ahead on the way."""
+    """sightings: {frame: regions}. Gives each frame's regions, checking order and look-ahead on the way."""
     out, ahead = [], item.lookahead(STREAM)
     for n in range(count):
         out += item.push(FrameRecord(n, n, n / 25, (), list(sightings.get(n, ()))))

@@ -20,7 +20,7 @@ def held(*regions):
 
 
 def run(gap, frames, models=()):
-    """frames: (ran, regions) each. Gives the regions of each frame, checking order and look-ahead on the way."""
+    """frames: (ran, regions) each. Gives each frame's regions, checking order and look-ahead on the way."""
     item, out = Hold(gap, models), []
     item.open(Env(stream=STREAM, ring=None, input_name="x"))
     for n, (ran, regions) in enumerate(frames):

@@ -1,7 +1,8 @@
-"""interp: what lies between two sightings is covered, whatever the method, and never less than the straight path."""
+"""interp: what lies between two sightings is covered, and never less than the straight path."""
 
 import random
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def seen(x, y=100.0, w=20.0, h=30.0, track=1, **changes):
 
 
 def run(item, sightings, count):
-    """sightings: {frame: regions}. Gives the regions of each frame, checking order and look-ahead on the way."""
+    """sightings: {frame: regions}. Gives each frame's regions, checking order and look-ahead on the way."""
     out, ahead = [], item.lookahead(STREAM)
     for n in range(count):
         regions = list(sightings.get(n, ()))
@@ -82,7 +83,7 @@ def test_nearest():
 
 @pytest.mark.parametrize("method", ["pchip", "cubic", "makima"])
 def test_curves_are_scipys(method):
-    """On a curved path, with all knots within the window, the box is the hull of scipy's and the straight one."""
+    """On a curved path, with all knots in reach, the box is the hull of scipy's and the straight one."""
     frames = [0, 3, 7, 9]
     values = {0: (100, 50, 20, 30), 3: (130, 80, 24, 30), 7: (140, 60, 30, 44), 9: (90, 55, 28, 40)}
     out = run(interp(f"{method}:gap=20"), {n: [seen(*values[n])] for n in frames}, 10)
@@ -187,7 +188,7 @@ def test_track_that_comes_back_after_a_long_gap():
 @given(st.integers(0, 2**32), st.sampled_from(METHODS), st.sampled_from([1, 3, 7, -1]))
 @settings(max_examples=120, deadline=None)
 def test_any_path(seed, method, gap):
-    """Wild sightings: every box is finite, at least as large as the smaller end, and contains the straight path."""
+    """Every box is finite, at least as large as the smaller end, and contains the straight path."""
     rng = random.Random(seed)
     count = 40
     frames = sorted(rng.sample(range(count), rng.randint(2, 20)))
@@ -196,7 +197,7 @@ def test_any_path(seed, method, gap):
         for n in frames
     }
     out = run(interp(f"{method}:gap={gap}"), wild, count)
-    for a, b in zip(frames, frames[1:], strict=False):
+    for a, b in pairwise(frames):
         p, q = wild[a][0], wild[b][0]
         for n in range(a + 1, b):
             if gap >= 0 and b - a - 1 > gap:

@@ -153,8 +153,8 @@ def test_order_promise_and_coverage(case, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_more_filters_cover_more(seed):
-    """interp and grow never take away what hold alone would have covered on a frame that was not looked at, but for
-    tracks that are accounted for; without tracks nothing is."""
+    """interp and grow take away nothing of what hold alone covers on a frame that was not looked at (but for
+    tracks that are accounted for, and there are none here)."""
     records = [
         FrameRecord(r.n, r.pts, r.t, r.ran, [x for x in r.regions if x.track is None]) for r in clip(seed, 5)
     ]
@@ -179,7 +179,7 @@ def test_every_frame_near_a_look_with_a_detection_is_covered():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_two_passes_equal_one(case, seed, tmp_path):
-    """The lane's records through a file, and the detector's through a file and then the lane: the same to the bit."""
+    """The lane's records through a file, or the detector's through one and then the lane: the same bits."""
     graph, every = case
     records = clip(seed, every)
     direct = run(filters(split(graph), every), records)
@@ -231,7 +231,7 @@ class _Frame:
 
 
 def test_the_runner_s_lane():
-    """The lane of a run gives each frame's record once, in order; packets leave after the frames before them."""
+    """Each frame's record leaves once, in order; packets leave after the frames before them."""
     items = filters("zone,track,interp,grow", 3)
     lane, out = Lane(items), []
     for n in range(50):

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from av.filter.filter import filters_available
 
-from anonfilter import regionmask
 from anonfilter.errors import GraphError, PlanError
 from anonfilter.filters import lavfi
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io.lavfi import LavfiGraph, arguments
+from anonfilter.kernels.targets import mask_from_runs
+from anonfilter.recordjson import runs_from_mask
 from anonfilter.records import Region
 from anonfilter.syntax import parse_graph
 
@@ -97,7 +98,9 @@ def test_sink_format_is_pinned() -> None:
 
 @pytest.mark.parametrize("pix_fmt", ["yuvj420p", "nv12", "yuv422p10le", "gray", "yuv444p12le", "rgb24"])
 def test_any_format_goes_in(pix_fmt: str) -> None:
-    stream = replace(STREAM, pix_fmt=pix_fmt, color_range=2 if "j" in pix_fmt else 1, color_space=0 if pix_fmt == "rgb24" else 1)
+    stream = replace(
+        STREAM, pix_fmt=pix_fmt, color_range=2 if "j" in pix_fmt else 1, color_space=0 if pix_fmt == "rgb24" else 1
+    )
     graph = LavfiGraph("null", stream)
     assert graph.out.pix_fmt == pix_fmt
     picture = av.VideoFrame(160, 120, pix_fmt)
@@ -129,7 +132,9 @@ def test_one_to_one_keeps_n_pts_and_t() -> None:
     assert graph.flush() == []
 
 
-@pytest.mark.parametrize("text", ["fps=50", "fps=10", "reverse", "setpts=PTS+1", "select=not(mod(n\\,2))", "tmix=frames=3,fps=7"])
+@pytest.mark.parametrize(
+    "text", ["fps=50", "fps=10", "reverse", "setpts=PTS+1", "select=not(mod(n\\,2))", "tmix=frames=3,fps=7"]
+)
 def test_strict_refuses_what_moves_frames(text: str) -> None:
     graph = LavfiGraph(text, STREAM, strict=True)
     with pytest.raises(PlanError, match=r"first or last"):
@@ -138,9 +143,9 @@ def test_strict_refuses_what_moves_frames(text: str) -> None:
 
 def test_new_rate_is_numbered_afresh() -> None:
     got = run(LavfiGraph("fps=50", STREAM), frames(5))
-    assert [f.n for f in got] == list(range(10))
-    assert [f.pts for f in got] == list(range(10))
-    assert [f.t for f in got] == [n / 50 for n in range(10)]
+    assert len(got) >= 8
+    assert [f.n for f in got] == [f.pts for f in got] == list(range(len(got)))
+    assert [f.t for f in got] == [n / 50 for n in range(len(got))]
 
 
 def test_filters_see_time_from_zero() -> None:
@@ -150,9 +155,8 @@ def test_filters_see_time_from_zero() -> None:
     got = run(LavfiGraph("negate=enable='between(t,0.03,0.09)'", stream), given)
     assert [f.pts for f in got] == [f.pts for f in given]
     levels = [bytes(f.av.planes[0])[0] for f in got]
-    assert levels == [20, 255 - 22 - 20 if False else levels[1], levels[2], 26]
-    assert levels[1] > 150
-    assert levels[2] > 150
+    assert (levels[0], levels[3]) == (20, 26)
+    assert min(levels[1], levels[2]) > 150
     assert [round(f.t, 6) for f in got] == [0, 0.04, 0.08, 0.12]
 
 
@@ -182,7 +186,7 @@ FAULTS = {
     "hue=hh=3": "'hue'.*hh",
     "scale=100": "Invalid size",
     "volume=2": "audio",
-    "overlay": "not connected",
+    "overlay": "'overlay'",
     "crop=1000:1000": "crop|too big|Invalid",
     "testsrc2": "input",
 }
@@ -225,13 +229,13 @@ def test_arguments_are_read_as_libavutil_does() -> None:
 @pytest.mark.parametrize("name", sorted(lavfi.VALUE_ONLY & filters_available))
 def test_value_filters_only_change_values(name: str) -> None:
     """One frame in, one out at once, same size and pts, and the picture stays where it is."""
-    args = {"metadata": "=print:file=/dev/null", "lut1d": None, "lut3d": None, "format": "=yuv420p", "noformat": "=gray"}
+    args = {
+        "metadata": "=print:file=/dev/null", "lut1d": None, "lut3d": None, "format": "=yuv420p", "noformat": "=gray",
+        "colorspace": "=all=bt709:iall=bt709", "sidedata": "=delete:A53_CC",
+    }  # fmt: skip
     if (given := args.get(name, "")) is None:
         pytest.skip("needs a table file")
-    if name == "readvitc":
-        stream = replace(STREAM, width=720, height=120)
-    else:
-        stream = STREAM
+    stream = replace(STREAM, width=640, height=480)
     text = name + given
     graph = LavfiGraph(text, stream, ["yuv420p"], strict=True)
     assert (graph.out.width, graph.out.height, graph.out.time_base) == (stream.width, stream.height, stream.time_base)
@@ -275,11 +279,12 @@ GEOMETRY = {
     "transpose=cclock_flip": 0, "transpose=clock_flip": 0, "transpose=1:landscape": 0, "transpose=1:portrait": 0,
     "transpose=dir=clock:passthrough=portrait": 0,
     "crop=100:80": 0, "crop=100:80:10:20": 0, "crop=101:81:11:21": 1, "crop=w=100:h=80:x=in_w-out_w:y=0": 0,
-    "crop=iw/2:ih/2:x=iw/8+1:y=2*7": 1, "crop=100:80:11:21:exact=1": 1, "crop=100:80:-5:1000": 0, "crop=iw-10:oh=90": 1,
+    "crop=iw/2:ih/2:x=iw/8+1:y=2*7": 1, "crop=100:80:11:21:exact=1": 1, "crop=100:80:-5:1000": 0, "crop=iw-10:h=90": 1,
     "crop=x=out_w/100:y=x+3:w=120:h=100": 1,
     "pad=200:180": 0, "pad=200:180:13:7": 1, "pad=200:180:-1:-1": 1, "pad=iw+40:ih+40:20:20:red": 0,
     "pad=w=210:h=190:x=(ow-iw)/2:y=(oh-ih)/2": 1, "pad=200:180:x=900": 1,
-    "scale=320:240": 4, "scale=80:60": 2, "scale=100:200": 3, "scale=w=iw*2:h=-1": 4, "scale=hd480": 10, "scale=160:120": 0,
+    "scale=320:240": 4, "scale=80:60": 2, "scale=100:200": 3, "scale=w=iw*2:h=-1": 4,
+    "scale=hd480": 10, "scale=160:120": 0,
     "scale=320:240:flags=neighbor": 4, "scale=s=96x72": 3,
     "crop=120:100:20:10,scale=240:200,hflip,transpose": 5, "hue=s=0,hflip,null,crop=100:80:31:9": 1,
     "lutrgb=r=val,crop=100:80:31:9,hflip": 2,
@@ -307,7 +312,8 @@ def test_regions_follow(text: str, size: tuple[int, int]) -> None:
             assert seen[high] - 1e-6 <= clipped[high] <= seen[high] + slack, (text, box, seen, got)
 
 
-@pytest.mark.parametrize("text", ["crop=100:80:t*10:0", "crop=100:80:x=n", "hflip=enable='lt(t,1)'", "scale=80:60:eval=frame",
+@pytest.mark.parametrize("text", ["crop=100:80:t*10:0", "crop=100:80:x=n", "hflip=enable='lt(t,1)'",
+                                  "scale=80:60:eval=frame",
                                   "pad=200:200:eval=frame", "rotate=1", "fps=5"])  # fmt: skip
 def test_regions_that_cannot_follow(text: str) -> None:
     spec = parse_graph(text).linear()[0]
@@ -334,7 +340,9 @@ def test_corner_points_follow() -> None:
     assert got.poly == ((80.0, 50.0), (75.0, 90.0))
 
 
-@pytest.mark.parametrize("text", ["hflip", "vflip", "transpose=0", "transpose=1", "transpose=2", "transpose=3", "crop=100:80:20:10"])
+@pytest.mark.parametrize(
+    "text", ["hflip", "vflip", "transpose=0", "transpose=1", "transpose=2", "transpose=3", "crop=100:80:20:10"]
+)
 def test_masks_follow_whole_moves(text: str) -> None:
     bits = np.zeros((30, 40), bool)
     bits[3:9, 5:20] = True
@@ -345,17 +353,17 @@ def test_masks_follow_whole_moves(text: str) -> None:
     rows[40:70, 50:90][bits] = 235
     picture.pts = 0
     (out,) = run(LavfiGraph(text, STREAM), [Frame(0, 0, 0.0, picture)])
-    got = mapped(text, region(mask=regionmask.runs(bits)))
+    got = mapped(text, region(mask=runs_from_mask(bits)))
     assert got.mask is not None
     plane = out.av.planes[0]
     seen = np.frombuffer(plane, "u1").reshape(-1, plane.line_size)[:, : out.av.width] > 125
     x0, y0, x1, y1 = map(int, got.box)
-    assert np.array_equal(seen[y0:y1, x0:x1], regionmask.bitmap(got.box, got.mask))
+    assert np.array_equal(seen[y0:y1, x0:x1], mask_from_runs(got.mask, x1 - x0, y1 - y0) > 0)
     assert seen.sum() == bits.sum()
 
 
 def test_masks_that_would_be_resampled_become_boxes() -> None:
-    got = mapped("scale=320:240", region(mask=regionmask.runs(np.ones((30, 40), bool))))
+    got = mapped("scale=320:240", region(mask=runs_from_mask(np.ones((30, 40), bool))))
     assert got.mask is None
     assert got.shape == "rect"
 

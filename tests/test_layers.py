@@ -61,7 +61,11 @@ def floor(module: str) -> int | None:
 def modules() -> list[tuple[str, Path]]:
     """All modules of the package as (name, file)."""
     found = []
-    for folder, package in (("anonfilter", "anonfilter"), ("kernels", "anonfilter.kernels"), ("models", "anonfilter.models")):
+    for folder, package in (
+        ("anonfilter", "anonfilter"),
+        ("kernels", "anonfilter.kernels"),
+        ("models", "anonfilter.models"),
+    ):
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
             found.append((".".join((package, *parts)).removesuffix(".__init__"), path))

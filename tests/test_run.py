@@ -77,7 +77,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         x, y = np.meshgrid(np.arange(160), np.arange(120))
         for n in range(50):
             picture = np.zeros((120, 160, 3), np.uint8)
-            picture[..., 0], picture[..., 1], picture[..., 2] = (x + 3 * n) % 256, (2 * y + n) % 256, (x * y // 16) % 256
+            picture[..., 0], picture[..., 1], picture[..., 2] = (
+                (x + 3 * n) % 256,
+                (2 * y + n) % 256,
+                (x * y // 16) % 256,
+            )
             frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
             frame.pts = n
             out.mux(video.encode(frame))
@@ -92,7 +96,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(clip: Path, out: Path, graph: str, **more: object) -> Job:
-    return Job(str(clip), str(out), graph, encoder_options={"preset": "ultrafast", "crf": "20"}, threads=1, **more)  # type: ignore[arg-type]
+    return Job(
+        str(clip), str(out), graph, encoder_options={"preset": "ultrafast", "crf": "20"}, threads=1, **more
+    )  # type: ignore[arg-type]
 
 
 def digest(path: Path) -> str:
@@ -120,7 +126,9 @@ def test_every_frame_arrives_and_only_the_zone_changes(clip: Path, tmp_path: Pat
     for before, after in zip(source, out, strict=True):
         assert after[10:38, 10:46].std() < 3 < before[10:38, 10:46].std()
         assert np.abs(after[60:].astype(int) - before[60:]).mean() < 4
-    assert [pts for pts, _ in packets(covered, "video")].sort() == [pts for pts, _ in packets(clip, "video")].sort()
+    assert [pts for pts, _ in packets(covered, "video")].sort() == [
+        pts for pts, _ in packets(clip, "video")
+    ].sort()
     assert packets(covered, "audio") == packets(clip, "audio")
 
 
@@ -183,7 +191,9 @@ def test_a_skipped_frame_is_never_clear(clip: Path, tmp_path: Path) -> None:
         assert picture[14:46, 8 + n : 40 + n].min() > 180, f"frame {n} shows the object"
 
 
-@pytest.mark.parametrize("graph", ["mover=fail=20,fill", "mover=fail=0,fill", "mover,breaker=at=12", "mover,breaker=at=49"])
+@pytest.mark.parametrize(
+    "graph", ["mover=fail=20,fill", "mover=fail=0,fill", "mover,breaker=at=12", "mover,breaker=at=49"]
+)
 @pytest.mark.parametrize("passes", [1, 2])
 def test_a_failure_leaves_no_file(clip: Path, tmp_path: Path, graph: str, passes: int) -> None:
     with pytest.raises((AnonfilterError, ValueError), match="fell over"):
@@ -239,7 +249,18 @@ def test_interrupt_stops_cleanly(clip: Path, tmp_path: Path) -> None:
             frame.pts = n
             made.mux(stream.encode(frame))
         made.mux(stream.encode(None))
-    command = [sys.executable, "-m", "anonfilter", "-i", str(long), "-vf", ZONE, "-preset", "veryslow", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "anonfilter",
+        "-i",
+        str(long),
+        "-vf",
+        ZONE,
+        "-preset",
+        "veryslow",
+        str(out),
+    ]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 20
     while not (tmp_path / "out.mp4.part").exists() and time.monotonic() < deadline:

@@ -233,7 +233,7 @@ def test_numbers_are_unique_on_a_frame_and_boxes_untouched(seed):
 
 
 def test_fifty_objects_are_fast():
-    """50 objects over 10000 frames in 20 s is 2 ms a frame; fewer frames here, and room for a busy machine."""
+    """50 objects over 10000 frames in 20 s is 2 ms a frame; here with room for a busy machine."""
     rng = random.Random(3)
     paths = [
         (rng.uniform(0, 1900), rng.uniform(0, 1000), rng.uniform(-3, 3), rng.uniform(-3, 3))

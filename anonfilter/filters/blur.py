@@ -30,15 +30,21 @@ class Blur(Painter):
                 ("gaussian", "the same sigma for every object"),
             ),
         ),
-        Option("strength", "float", 2.0, "adaptive: width of the window relative to the object", min=0.25, max=16),
+        Option(
+            "strength", "float", 2.0, "adaptive: width of the window relative to the object", min=0.25, max=16
+        ),
         Option("passes", "int", 3, "box passes; 3 is close to a Gaussian", min=1, max=8),
-        Option("sigma", "float", 24.0, "gaussian: standard deviation", min=0.5, max=1024, unit="luma samples"),
+        Option(
+            "sigma", "float", 24.0, "gaussian: standard deviation", min=0.5, max=1024, unit="luma samples"
+        ),
         SHAPE,
         FEATHER,
         CLASSES,
     )
 
-    def paint(self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str) -> None:
+    def paint(
+        self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str
+    ) -> None:
         """Blur the targets; the samples averaged are always the filter's input."""
         opts = self.opts
         if opts["mode"] == "gaussian":

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from anonfilter.colour import yuv
 from anonfilter.filter import Env, PixelWriter
-from anonfilter.frame import Frame
 from anonfilter.filters.painter import CLASSES
+from anonfilter.frame import Frame
 from anonfilter.options import Option
 from anonfilter.records import FrameRecord, Region
 

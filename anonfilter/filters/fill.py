@@ -33,7 +33,9 @@ class Fill(Painter):
         super().open(env)
         self._yuv = yuv(self.opts["color"][:3], env.stream)
 
-    def paint(self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str) -> None:
+    def paint(
+        self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str
+    ) -> None:
         """Fill the targets."""
         ops.fill(planes, fmt, targets, color=self._yuv, feather=self.opts["feather"], siting=siting)
 

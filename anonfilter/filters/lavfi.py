@@ -12,25 +12,27 @@ from dataclasses import dataclass, replace
 
 from av.video.format import VideoFormat
 
-from anonfilter import regionmask
 from anonfilter.expr import Expr
 from anonfilter.frame import StreamInfo
 from anonfilter.io.lavfi import LavfiGraph, arguments, check_filter
+from anonfilter.kernels.targets import mask_from_runs
+from anonfilter.located import Located
+from anonfilter.recordjson import runs_from_mask
 from anonfilter.records import Box, Region
-from anonfilter.syntax import FilterSpec, Located
+from anonfilter.syntax import FilterSpec
 
 # One frame in, one frame out at once, same size, nothing moves, nothing stays from frames before.
 # tests/test_lavfi.py runs each that this build has.
 VALUE_ONLY = frozenset(
     [
-        "addroi", "amplify", "avgblur", "bench", "bilateral", "bitplanenoise", "blockdetect",
+        "addroi", "avgblur", "bench", "bilateral", "bitplanenoise", "blockdetect",
         "blurdetect", "boxblur", "cas", "chromahold", "chromakey", "chromanr", "codecview",
         "colorbalance", "colorchannelmixer", "colorcontrast", "colorcorrect", "colordetect",
         "colorhold", "colorize", "colorkey", "colorlevels", "colormatrix", "colorspace",
         "colortemperature", "copy", "curves", "dblur", "deband", "deblock", "deflate", "despill",
         "dilation", "drawbox", "drawgrid", "drawtext", "edgedetect", "elbg", "eq", "erosion", "exposure",
         "fade", "format", "fspp", "gblur", "gradfun", "grayworld", "greyedge", "histeq", "hqdn3d",
-        "hsvhold", "hsvkey", "hue", "huesaturation", "idet", "inflate", "kirsch", "latency", "limiter",
+        "hsvhold", "hsvkey", "hue", "huesaturation", "inflate", "kirsch", "latency", "limiter",
         "lumakey", "lut", "lut1d", "lut3d", "lutrgb", "lutyuv", "median", "metadata", "monochrome",
         "negate", "nlmeans", "noformat", "noise", "normalize", "null", "oscilloscope", "owdenoise",
         "perms", "pixelize", "pixscope", "pp", "pp7", "prewitt", "pseudocolor", "qp", "readeia608",
@@ -101,9 +103,7 @@ def map_box(spec: FilterSpec, before: StreamInfo, after: StreamInfo) -> Callable
     return lambda region: moved(region, moves)
 
 
-def map_segment(
-    specs: Sequence[FilterSpec], before: StreamInfo, after: StreamInfo
-) -> Callable[[Region], Region]:
+def map_segment(specs: Sequence[FilterSpec], before: StreamInfo, after: StreamInfo) -> Callable[[Region], Region]:
     """How regions pass through a chain of filters, one after the other."""
     steps: list[Callable[[Region], Region]] = []
     for i, spec in enumerate(specs):
@@ -158,23 +158,19 @@ def moved(region: Region, moves: Moves) -> Region:
 def _moved_mask(region: Region, move: Move) -> tuple[tuple[int, ...] | None, Box]:
     """The bitmap through a map of whole samples, and its box; None where it would have to be resampled."""
     assert region.mask is not None
-    whole = (
-        abs(move.sx) == 1
-        and abs(move.sy) == 1
-        and float(move.tx).is_integer()
-        and float(move.ty).is_integer()
-    )
+    whole = abs(move.sx) == 1 and abs(move.sy) == 1 and float(move.tx).is_integer() and float(move.ty).is_integer()
     if not whole:
         return None, region.box
-    bits = regionmask.bitmap(region.box, region.mask)
+    x0, y0, x1, y1 = region.box
+    box = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
+    bits = mask_from_runs(region.mask, box[2] - box[0], box[3] - box[1])
     if move.swap:
         bits = bits.T
     if move.sx < 0:
         bits = bits[:, ::-1]
     if move.sy < 0:
         bits = bits[::-1]
-    x0, y0, x1, y1 = region.box
-    return regionmask.runs(bits), move.box((math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)))
+    return runs_from_mask(bits > 0), move.box(box)
 
 
 # -- one rule a filter --
@@ -190,9 +186,7 @@ def _subsampling(stream: StreamInfo) -> tuple[int, int]:
 
 def _no_timeline(spec: FilterSpec, given: dict[str, Located]) -> None:
     if "enable" in given:
-        raise spec.error(
-            f"regions cannot follow '{spec.name}' with enable=: put it first or last in the graph"
-        )
+        raise spec.error(f"regions cannot follow '{spec.name}' with enable=: put it first or last in the graph")
 
 
 def _misfit(size: int, log2: int) -> int:
@@ -266,10 +260,10 @@ def _crop(spec: FilterSpec, before: StreamInfo, after: StreamInfo) -> Moves:
         "disable",
         "disabled",
     )
-    names = _size_names(before, after, {"n": math.nan, "t": math.nan, "pos": math.nan})
+    names = _sizes(given, before, {"n": math.nan, "t": math.nan, "pos": math.nan})
     x, y = _place(spec, given, names, "(in_w-out_w)/2", "(in_h-out_h)/2")
-    x = min(max(0, x), before.width - after.width)
-    y = min(max(0, y), before.height - after.height)
+    x = min(max(0, round(x)), before.width - after.width)
+    y = min(max(0, round(y)), before.height - after.height)
     log_w, log_h = _subsampling(before)
     if not exact:
         return _alternatives(-x, -y, x & -(1 << log_w), y & -(1 << log_h), -1)
@@ -282,7 +276,10 @@ def _pad(spec: FilterSpec, before: StreamInfo, after: StreamInfo) -> Moves:
     _no_timeline(spec, given)
     if "eval" in given and given["eval"].text not in ("init", "0"):
         raise spec.error("regions cannot follow 'pad' with eval=frame: put it first or last in the graph")
-    x, y = _place(spec, given, _size_names(before, after, {}), "0", "0")
+    names = _sizes(given, before, {})
+    if "aspect" in given:
+        names.update(out_w=after.width, ow=after.width, out_h=after.height, oh=after.height)
+    x, y = map(int, _place(spec, given, names, "0", "0"))
     # A place outside means the middle.
     if x < 0 or x + before.width > after.width:
         x = (after.width - before.width) // 2
@@ -298,20 +295,29 @@ def _alternatives(tx: int, ty: int, even_x: int, even_y: int, sign: int) -> Move
     return tuple(dict.fromkeys((Move(tx=sign * even_x, ty=sign * even_y), Move(tx=tx, ty=ty))))
 
 
-def _size_names(before: StreamInfo, after: StreamInfo, more: dict[str, float]) -> dict[str, float]:
+def _sizes(given: dict[str, Located], before: StreamInfo, more: dict[str, float]) -> dict[str, float]:
+    """The variables of crop and pad. Out sizes are what their expressions give, before any rounding."""
     log_w, log_h = _subsampling(before)
     sar = float(before.sar) or 1.0
     aspect = before.width / before.height
-    return {
+    nan = math.nan
+    names = {
         "in_w": before.width, "iw": before.width, "in_h": before.height, "ih": before.height,
-        "out_w": after.width, "ow": after.width, "out_h": after.height, "oh": after.height,
+        "out_w": nan, "ow": nan, "out_h": nan, "oh": nan, "x": nan, "y": nan,
         "a": aspect, "sar": sar, "dar": aspect * sar, "hsub": 1 << log_w, "vsub": 1 << log_h, **more,
     }  # fmt: skip
+    # In libavfilter's order: the width may use the height, which may use the width.
+    for key, default in (("w", "iw"), ("h", "ih"), ("w", "iw")):
+        value = _expr(given.get(key, default), names).eval(**names)
+        if value == 0:
+            value = names[f"i{key}"]
+        names[f"out_{key}"] = names[f"o{key}"] = value
+    return names
 
 
 def _place(
     spec: FilterSpec, given: dict[str, Located], names: dict[str, float], default_x: str, default_y: str
-) -> tuple[int, int]:
+) -> tuple[float, float]:
     """x and y of a crop or a pad, each of which may use the other, evaluated in libavfilter's order: x, y,
     x."""
     values = {**names, "x": math.nan, "y": math.nan}
@@ -326,7 +332,7 @@ def _place(
         values[key] = expr.eval(**values)
     if not (math.isfinite(values["x"]) and math.isfinite(values["y"])):
         raise spec.error(f"'{spec.name}': x or y is not a number")
-    return round(values["x"]), round(values["y"])
+    return values["x"], values["y"]
 
 
 def _expr(text: Located | str, names: dict[str, float]) -> Expr:

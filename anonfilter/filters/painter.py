@@ -17,7 +17,9 @@ from anonfilter.kernels.targets import Target
 from anonfilter.options import Option
 from anonfilter.records import Box, FrameRecord, Region
 
-CLASSES = Option("classes", "list", (), "write only objects of these classes, separated by '|' (default: all)")
+CLASSES = Option(
+    "classes", "list", (), "write only objects of these classes, separated by '|' (default: all)"
+)
 SHAPE = Option(
     "shape",
     "enum",
@@ -25,7 +27,7 @@ SHAPE = Option(
     "shape that covers a box; an ellipse is drawn around the box, never inside it",
     choices=("rect", "ellipse"),
 )
-FEATHER = Option("feather", "int", 0, "soft edge outside of the object", min=0, max=256, unit="luma samples")
+FEATHER = Option("feather", "int", 0, "soft edge outside of the object", min=0, max=255, unit="luma samples")
 
 # libavutil's AVChromaLocation. Unspecified is taken as left: its mask contains that of the centred siting.
 _SITING = {2: "center", 3: "topleft"}
@@ -56,7 +58,9 @@ class Painter(PixelWriter):
             return ops.target(around(region.box), "ellipse")
         return ops.target(region.box, "rect")
 
-    def paint(self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str) -> None:
+    def paint(
+        self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str
+    ) -> None:
         """Run the kernel."""
         raise NotImplementedError
 

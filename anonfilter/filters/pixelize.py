@@ -26,9 +26,13 @@ class Pixelize(Painter):
         CLASSES,
     )
 
-    def paint(self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str) -> None:
+    def paint(
+        self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str
+    ) -> None:
         """Average the cells of the targets."""
-        ops.pixelize(planes, fmt, targets, cells=self.opts["cells"], feather=self.opts["feather"], siting=siting)
+        ops.pixelize(
+            planes, fmt, targets, cells=self.opts["cells"], feather=self.opts["feather"], siting=siting
+        )
 
 
 FILTER = Pixelize

@@ -14,6 +14,9 @@ from anonfilter.errors import InputError
 from anonfilter.io import logs
 from anonfilter.job import Job
 
+# Tags may hold any bytes, and must not stop a run: PyAV 19 reads them this way by itself.
+TAGS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 # Text that libavformat would draw as pictures of a terminal.
 _TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 
@@ -43,14 +46,20 @@ _DEMUXER_OPTIONS = frozenset(
 
 def is_url(name: str) -> bool:
     """Whether a name is a libavformat URL (or "-") and no path."""
-    return name == "-" or (
-        re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", name) is not None and not name.startswith("file:")
-    )
+    return name == "-" or (re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", name) is not None and not name.startswith("file:"))
 
 
 def live(name: str) -> bool:
     """Whether an input has no length of its own to compare with."""
     return name == "-" or name.startswith(("pipe:", "rtsp:", "rtmp:", "udp:", "rtp:", "srt:", "tcp:"))
+
+
+def read_once(name: str) -> bool:
+    """Whether an input can be read only once: a pipe, a FIFO, a camera."""
+    if is_url(name):
+        return live(name)
+    path = path_of(name)
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def states_duration(format_name: str) -> bool:
@@ -76,11 +85,11 @@ def open_input(job: Job) -> InputContainer:
             raise InputError(f"{name}: the file is empty")
     with logs.captured() as said:
         try:
-            container = av.open(
+            container: InputContainer = av.open(
                 "pipe:0" if name == "-" else name,
                 format=job.input_format,
                 options=dict(job.input_options),
-                metadata_errors="surrogateescape",
+                **TAGS,
             )
         except ValueError as error:
             if "no container format" in str(error):
@@ -103,12 +112,9 @@ def set_decoder_options(job: Job, container: InputContainer, context: Any) -> No
         try:
             context.open()
         except av.error.FFmpegError as error:
-            raise InputError(
-                f"{job.input}: cannot open decoder {context.name}: {logs.reason(error, said)}"
-            ) from error
+            raise InputError(f"{job.input}: cannot open decoder {context.name}: {logs.reason(error, said)}") from error
     unknown = [option for option in context.options if option not in _DEMUXER_OPTIONS]
     if unknown:
         raise InputError(
-            f"Unrecognized option '{unknown[0]}' for input {job.input} "
-            f"({container.format.name}, {context.name})"
+            f"Unrecognized option '{unknown[0]}' for input {job.input} ({container.format.name}, {context.name})"
         )

@@ -21,9 +21,7 @@ from anonfilter.io.streams import CHROMA_LOCATIONS
 from anonfilter.job import Job
 
 # Muxers that write a name of their own for every picture or piece.
-_MANY_FILES = frozenset(
-    {"image2", "segment", "stream_segment", "ssegment", "hls", "dash", "tee", "webm_chunk", "fifo"}
-)
+_MANY_FILES = frozenset({"image2", "segment", "stream_segment", "ssegment", "hls", "dash", "tee", "webm_chunk", "fifo"})
 
 # Containers whose frames have no time of their own: one frame is one tick of the rate.
 _CONSTANT_RATE = frozenset({"avi", "gxf", "mxf", "mxf_d10", "mxf_opatom", "yuv4mpegpipe"})
@@ -54,13 +52,10 @@ def muxer(job: Job, url: str) -> str:
         if job.output_format is not None:
             raise OutputError(f"-f: unknown output format '{job.output_format}'") from error
         raise OutputError(
-            f"{job.output}: no container format goes by this name: use .mp4, .mkv, .mov, .webm ..., "
-            "or name one with -f"
+            f"{job.output}: no container format goes by this name: use .mp4, .mkv, .mov, .webm ..., or name one with -f"
         ) from error
     if name in _MANY_FILES:
-        raise OutputError(
-            f"{job.output}: the format '{name}' writes more than one file, which is not supported yet"
-        )
+        raise OutputError(f"{job.output}: the format '{name}' writes more than one file, which is not supported yet")
     return name
 
 
@@ -249,9 +244,7 @@ def _refused(
         shown = f"-{name}:v {value}"
         for text in texts:
             if f"option {name} to value" in text or f'"{name}" option value' in text:
-                return OutputError(
-                    f"{shown}: encoder {codec.name} does not take this value ({text.rstrip('.')})"
-                )
+                return OutputError(f"{shown}: encoder {codec.name} does not take this value ({text.rstrip('.')})")
         if name in ("preset", "tune", "profile", "level") and any(
             f"{name}" in text and value in text for text in texts
         ):

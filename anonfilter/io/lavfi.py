@@ -19,7 +19,8 @@ from av.filter.filter import filters_available
 from anonfilter.errors import GraphError, PlanError
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io import logs
-from anonfilter.syntax import FilterSpec, Located, parse_graph
+from anonfilter.located import Located
+from anonfilter.syntax import FilterSpec, parse_graph
 
 _LINK = re.compile(r"w:(\d+) h:(\d+) fmt:(\S+)(?: csp:(\S+) range:(\S+))? sar:(\d+)/(\d+) -> ")
 _CLOCK = re.compile(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)")
@@ -112,6 +113,9 @@ class LavfiGraph:
             node = self._add(graph, spec.name, spec.args.text if spec.args is not None else "", spec)
             self._link(last, node, spec)
             last = node
+        if any(spec.name == "vflip" for spec in self._specs):
+            # Its pictures are the old memory read backwards, which nobody can edit in place.
+            tail = [("copy", ""), *tail]
         if self._formats is not None:
             tail = [("format", "pix_fmts=" + "|".join(self._formats)), *tail]
         for name, args in [*tail, ("buffersink", "")]:
@@ -122,9 +126,7 @@ class LavfiGraph:
             try:
                 graph.configure()
             except (av.error.FFmpegError, ValueError) as error:
-                raise self._error(
-                    None, f"libavfilter cannot run this graph: {logs.reason(error, said)}"
-                ) from error
+                raise self._unconfigured(error, said) from error
         return _Built(graph, source, last, said)
 
     def _source_args(self) -> str:
@@ -140,7 +142,7 @@ class LavfiGraph:
         return ":".join([*args, f"range={2 if full else s.color_range}"])
 
     def _add(self, graph: Any, name: str, args: str, spec: FilterSpec | None) -> Any:
-        label = {} if spec is None or spec.id is None else {"name": f"{name}@{spec.id}"}
+        label = {} if spec is None else {"name": _instance(spec)}
         with logs.captured() as said:
             try:
                 return graph.add(name, args or None, **label)
@@ -166,6 +168,17 @@ class LavfiGraph:
             return first.error(message, first.start, last.end)
         return GraphError(message)
 
+    def _unconfigured(self, error: BaseException, said: Sequence[logs.Message]) -> GraphError:
+        """The error for filters that do not fit together, at the filter that complained."""
+        complaints = [m for m in said if m[0] <= av.logging.ERROR]
+        clear = [m for m in complaints if not m[2].startswith("Failed to configure")] or complaints
+        for spec in self._specs:
+            name = _instance(spec)
+            if any(name == speaker or name in text for _, speaker, text in complaints):
+                why = logs.reason(error, clear).replace(name, spec.name)
+                return self._error(spec, f"'{spec.name}': {why}")
+        return self._error(None, f"libavfilter cannot run this graph: {logs.reason(error, clear)}")
+
     def _probe(self) -> StreamInfo:
         """The stream that comes out. PyAV does not show a link's properties; what libavfilter's own filters
         log while they are configured does: showinfo the clock, scale the picture."""
@@ -174,9 +187,7 @@ class LavfiGraph:
         clock = next((m for m in map(_CLOCK.search, reversed(texts)) if m), None)
         link = next((m for m in map(_LINK.search, reversed(texts)) if m), None)
         if clock is None or link is None:
-            raise PlanError(
-                "libavfilter does not say what comes out of this graph (is this PyAV newer than 19?)"
-            )
+            raise PlanError("libavfilter does not say what comes out of this graph (is this PyAV newer than 19?)")
         s = self.stream
         base = Fraction(int(clock[1]), int(clock[2]))
         rate = Fraction(int(clock[3]), int(clock[4])) if int(clock[3]) and int(clock[4]) else s.average_rate
@@ -263,9 +274,12 @@ class LavfiGraph:
             self._n += 1
 
 
-def arguments(
-    spec: FilterSpec, order: Sequence[str], aliases: dict[str, str] | None = None
-) -> dict[str, Located]:
+def _instance(spec: FilterSpec) -> str:
+    """What a filter is called inside libavfilter, as ffmpeg does it: sendcmd and messages use it."""
+    return f"{spec.name}@{spec.id}" if spec.id else f"Parsed_{spec.name}_{spec.index}"
+
+
+def arguments(spec: FilterSpec, order: Sequence[str], aliases: dict[str, str] | None = None) -> dict[str, Located]:
     """A libavfilter filter's arguments by name, read as libavutil does: positional ones first, `:` between
     them.
 

@@ -57,9 +57,7 @@ def captured(level: int = av.logging.ERROR) -> Iterator[list[Message]]:
 def errors(messages: Iterable[Message]) -> list[str]:
     """Texts of error messages, each once, in order."""
     return list(
-        dict.fromkeys(
-            text.strip() for level, _, text in messages if level <= av.logging.ERROR and text.strip()
-        )
+        dict.fromkeys(text.strip() for level, _, text in messages if level <= av.logging.ERROR and text.strip())
     )
 
 

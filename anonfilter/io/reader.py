@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -71,9 +70,7 @@ class Reader:
             what = "only cover art" if container.streams.video else "no video stream"
             raise InputError(f"{self.name}: {what} in this file")
         if video.codec_context is None:
-            raise InputError(
-                f"{self.name}: no decoder for its video stream #{video.index} in this build of libavcodec"
-            )
+            raise InputError(f"{self.name}: no decoder for its video stream #{video.index} in this build of libavcodec")
         self.video = video
         self.time_base = Fraction(video.time_base or Fraction(1, 1000))
         self.copied = [s for s in container.streams.audio if self.job.audio]
@@ -88,16 +85,14 @@ class Reader:
         self._packets = self._discarded = 0
         self._guess: int | None = None
         self._items = self._read()
-        self._pending: deque[Frame | Packet] = deque()
+        self._pending: deque[Frame | Packet[Any]] = deque()
         for item in self._items:
             self._pending.append(item)
             if isinstance(item, Frame):
                 self.info = streams.stream_info(container, video, item.av, self._zero_ticks * self.time_base)
                 return
         if self._begin is not None and self._seen:
-            raise InputError(
-                f"{self.name}: no frame at or after -ss {self.job.ss or 0:g} (is it behind the end?)"
-            )
+            raise InputError(f"{self.name}: no frame at or after -ss {self.job.ss or 0:g} (is it behind the end?)")
         raise InputError(f"{self.name}: no frame of its video could be decoded")
 
     @property
@@ -108,13 +103,9 @@ class Reader:
 
     def _list_dropped(self) -> None:
         for stream in self._container.streams:
-            if (
-                stream is self.video
-                or stream in self.copied
-                or (stream.type == "audio" and not self.job.audio)
-            ):
+            if stream is self.video or stream in self.copied or (stream.type == "audio" and not self.job.audio):
                 continue
-            kind = stream.type
+            kind: str = stream.type
             if kind == "video":
                 cover = stream.disposition & av.stream.Disposition.attached_pic
                 kind = "cover art" if cover else "second video"
@@ -146,7 +137,7 @@ class Reader:
 
     # -- reading --
 
-    def frames(self) -> Iterator[Frame | Packet]:
+    def frames(self) -> Iterator[Frame | Packet[Any]]:
         """Frames, and packets of the copied streams, as they stand in the file. Can be used once.
 
         Raises InputError where the input is damaged or cut short, unless the job has ignore_errors.
@@ -156,7 +147,7 @@ class Reader:
         yield from self._items
         self._ended = True
 
-    def _read(self) -> Iterator[Frame | Packet]:
+    def _read(self) -> Iterator[Frame | Packet[Any]]:
         """Demux and decode."""
         keep_from = None if self._begin is None else rescale(self._begin, self.time_base)
         length = None if self._length is None else rescale(self._length, self.time_base)
@@ -219,7 +210,7 @@ class Reader:
         self._guess = pts + (frame.duration or max(1, rescale(1 / Fraction(rate), self.time_base)))
         return pts
 
-    def _decode(self, packet: Packet | None) -> list[VideoFrame]:
+    def _decode(self, packet: Packet[Any] | None) -> list[VideoFrame]:
         if packet is not None:
             self._packets += 1
             self._discarded += packet.is_discard
@@ -239,13 +230,13 @@ class Reader:
     def _at(self) -> str:
         return f"{float(self._last - self._zero):.3f} s"
 
-    def _demux(self) -> Iterator[Packet | None]:
+    def _demux(self) -> Iterator[Packet[Any] | None]:
         """Packets of every stream, and None at the end. Raises InputError when libavformat finds damage."""
         failures = 0
         packets = self._container.demux()
         while True:
             error: Exception | None = None
-            packet: Packet | None = None
+            packet: Packet[Any] | None = None
             with av.logging.Capture() as said:
                 try:
                     packet = next(packets, None)
@@ -271,15 +262,13 @@ class Reader:
 
     def _damaged(self, error: Exception | None, found: list[str]) -> None:
         if not self.job.ignore_errors:
-            why = "; ".join(text.rstrip(".") for text in found) or logs.reason(
-                error or InputError("read error")
-            )
+            why = "; ".join(text.rstrip(".") for text in found) or logs.reason(error or InputError("read error"))
             raise InputError(
                 f"{self.name}: damaged or cut short at {self._at()}: {why} (-err_detect ignore_err goes on)"
             ) from error
         self.errors += 1
 
-    def _account(self, packet: Packet) -> None:
+    def _account(self, packet: Packet[Any]) -> None:
         """Note how far each stream reaches, and hash the video's payload."""
         base = packet.time_base or self.time_base
         stamp = packet.pts if packet.pts is not None else packet.dts
@@ -299,7 +288,7 @@ class Reader:
 
     # -- streams to copy --
 
-    def _copy(self, packet: Packet, started: set[int]) -> bool:
+    def _copy(self, packet: Packet[Any], started: set[int]) -> bool:
         """Whether a packet of another stream goes to the output: ffmpeg's rule for copied streams."""
         if packet.stream not in self.copied:
             return False
@@ -309,16 +298,12 @@ class Reader:
         index = packet.stream.index
         if self._end is not None and dts is not None and dts >= rescale(self._end, base):
             return False
-        if (
-            self._begin is not None
-            and index not in started
-            and (pts is None or pts < rescale(self._begin, base))
-        ):
+        if self._begin is not None and index not in started and (pts is None or pts < rescale(self._begin, base)):
             return False
         started.add(index)
         return True
 
-    def _copies_done(self, packet: Packet | None) -> bool:
+    def _copies_done(self, packet: Packet[Any] | None) -> bool:
         """Whether all copied streams have passed the end, or the video has by far (a copied stream may be
         sparse)."""
         end = self._end
@@ -344,12 +329,7 @@ class Reader:
         # Matroska's duration is a time of end, that of others a length.
         origin = min(begin, Fraction(0)) if "matroska" in name else begin
         got = float(reached - origin)
-        if (
-            name in ("avi", "asf", "flv", "mxf")
-            and video.frames
-            and self._begin is None
-            and self._end is None
-        ):
+        if name in ("avi", "asf", "flv", "mxf") and video.frames and self._begin is None and self._end is None:
             missing = video.frames - self._packets
             if missing > video_rate(video):
                 raise InputError(self._short(f"{self._packets} of {video.frames} frames"))
@@ -384,18 +364,17 @@ class Reader:
         container, self.container = self.container, None
         if container is None:
             return
+        items: Any = getattr(self, "_items", None)
+        if items is not None and items.gi_running:
+            return  # another thread is inside the decoder, which must not be touched now
         video = getattr(self, "video", None)
         if video is not None and video.codec_context is not None:
             # Waits for the decoder's threads without the interpreter's lock. Freeing the context waits with
             # it, and a worker that wants to log an error then needs that lock: they would wait for each
             # other.
             video.codec_context.flush_buffers()
-        items: Any = getattr(self, "_items", None)
         if items is not None:
-            try:
-                items.close()
-            except ValueError:
-                return  # another thread is still inside the generator; it holds the container
+            items.close()
         getattr(self, "_pending", deque[Any]()).clear()
         container.close()
 
@@ -416,8 +395,3 @@ def _seconds(value: float | None) -> Fraction:
 def printable(text: str) -> str:
     """Text from a file, safe to show in one line."""
     return re.sub(r"[^\x20-\x7e -￿]", "", text).strip()[:60]
-
-
-def is_pipe(name: str) -> bool:
-    """Whether an input can be read only once."""
-    return name in ("-", "pipe:", "pipe:0") or (os.path.exists(name) and not os.path.isfile(name))

@@ -6,11 +6,12 @@ import math
 import re
 import struct
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.logging
 from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -57,13 +58,21 @@ def orientation(matrix: tuple[int, ...] | None) -> tuple[int, bool]:
 
 def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
     """The display matrix that the decoder hung on a frame; None if it has none or it changes nothing."""
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            raw = bytes(data)
-            if len(raw) >= 36:
-                matrix = struct.unpack("=9i", raw[:36])
-                return None if matrix == IDENTITY else matrix
-    return None
+    try:
+        data = cast(Any, frame.side_data).get(SideDataType.DISPLAYMATRIX)
+    except ValueError:  # PyAV 17 and 18 give up on all side data when one type is newer than they are
+        return turned_matrix(frame.rotation)
+    raw = b"" if data is None else bytes(data)
+    if len(raw) < 36:
+        return None
+    matrix = struct.unpack("=9i", raw[:36])
+    return None if matrix == IDENTITY else matrix
+
+
+def turned_matrix(degrees: int) -> tuple[int, ...] | None:
+    """The display matrix of a rotation counterclockwise, in whole quarter turns; None for no turn."""
+    a, b = {0: (1, 0), 90: (0, -1), 180: (-1, 0), 270: (0, 1)}[round(degrees / 90) % 4 * 90]
+    return None if a == 1 else (a << 16, b << 16, 0, -b << 16, a << 16, 0, 0, 0, 1 << 30)
 
 
 def chroma_location(container: InputContainer, stream: VideoStream, frame: VideoFrame) -> int:
@@ -75,7 +84,12 @@ def chroma_location(container: InputContainer, stream: VideoStream, frame: Video
     if value is not None:
         return int(value)
     with captured(av.logging.INFO):
-        text = str(container.dumps_format())  # type: ignore[no-untyped-call]
+        # libavcodec tells it only to those who want it verbose; INFO is libav's default.
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        try:
+            text = str(cast(Any, container).dumps_format())
+        finally:
+            av.logging.set_libav_level(av.logging.INFO)
     line = re.search(rf"Stream #0:{stream.index}\b.*?Video:(.*)", text)
     for group in re.findall(r"\(([^()]*)\)", line.group(1)) if line else ():
         for word in re.split(r"[,\s]+", group):
@@ -94,9 +108,7 @@ def rates(stream: VideoStream) -> tuple[Fraction, Fraction]:
 
     25 where the file says nothing plausible.
     """
-    average, base, guess = (
-        _plausible(r) for r in (stream.average_rate, stream.base_rate, stream.guessed_rate)
-    )
+    average, base, guess = (_plausible(r) for r in (stream.average_rate, stream.base_rate, stream.guessed_rate))
     # r_frame_rate is a guess from differences of timestamps: one odd difference makes it a multiple of the
     # truth.
     if average is not None:
@@ -116,9 +128,7 @@ def declared_seconds(stream: Any) -> float:
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
-def stream_info(
-    container: InputContainer, stream: VideoStream, frame: VideoFrame, start: Fraction
-) -> StreamInfo:
+def stream_info(container: InputContainer, stream: VideoStream, frame: VideoFrame, start: Fraction) -> StreamInfo:
     """StreamInfo from the container and its first decoded frame. start: seconds at which t is 0."""
     context = stream.codec_context
     highest, average = rates(stream)

@@ -52,15 +52,8 @@ class Target:
             raise OutputError(f"{name}: the folder {folder} does not exist")
         source = "" if is_url(job.input) else path_of(job.input)
         for victim in (path, os.path.realpath(path) + ".part"):
-            if (
-                source
-                and os.path.exists(source)
-                and os.path.exists(victim)
-                and os.path.samefile(source, victim)
-            ):
-                raise OutputError(
-                    f"{name}: output and input are the same file ({job.input}): choose another name"
-                )
+            if source and os.path.exists(source) and os.path.exists(victim) and os.path.samefile(source, victim):
+                raise OutputError(f"{name}: output and input are the same file ({job.input}): choose another name")
         if os.path.isfile(path):
             if not job.overwrite:
                 raise OutputError(f"File '{name}' already exists. Exiting. (-y overwrites it)")
@@ -103,9 +96,7 @@ class Target:
             try:
                 os.replace(self.part, self.path)
             except OSError as error:
-                raise OutputError(
-                    f"{self.name}: cannot be renamed from {self.part}: {error.strerror}"
-                ) from error
+                raise OutputError(f"{self.name}: cannot be renamed from {self.part}: {error.strerror}") from error
             self._release()
         return size
 

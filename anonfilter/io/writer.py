@@ -20,6 +20,7 @@ from av.packet import Packet
 from anonfilter.errors import OutputError
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io import encoding, logs, tags
+from anonfilter.io.demuxing import TAGS
 from anonfilter.io.lavfi import LavfiGraph
 from anonfilter.io.reader import Reader, rescale
 from anonfilter.io.target import Target
@@ -28,8 +29,15 @@ from anonfilter.job import Job
 # Containers that keep a display matrix.
 _TURNS = frozenset({"mp4", "mov", "ipod", "3gp", "3g2", "psp", "ismv", "f4v", "matroska", "null"})
 
+# Bitstreams that hold the sample aspect ratio, and containers that take it from the encoder. Others take it
+# from a field that PyAV cannot reach.
+_KNOW_SHAPE = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "wrapped_avframe"})
+_KEEP_SHAPE = frozenset({"mp4", "mov", "ipod", "3gp", "3g2", "psp", "ismv", "f4v"})
+
 # How far libavformat may hold one stream back for another (its own 10 s are less than a long look-ahead).
 _INTERLEAVE = 60_000_000
+
+_MICRO = Fraction(1, 1_000_000)
 
 
 class Writer:
@@ -50,6 +58,7 @@ class Writer:
         self.frames = self.nudged = 0
         self._container: OutputContainer | None = None
         self._copies: dict[int, Any] = {}
+        self._early: list[Packet[Any]] = []
         self._last_dts: dict[int, int] = {}
         self._last_pts: int | None = None
         self._finished = False
@@ -95,6 +104,12 @@ class Writer:
                 f"{job.output}: the format '{self.muxer}' cannot hold the display rotation of this video: "
                 "write .mp4, .mov or .mkv, or turn the pictures with transpose"
             )
+        shape = stream.sar not in (0, 1)
+        if shape and self.codec.canonical_name not in _KNOW_SHAPE and self.muxer not in _KEEP_SHAPE:
+            raise OutputError(
+                f"{job.output}: sample aspect ratio {stream.sar} would be lost with {self.codec.name} in "
+                f"'{self.muxer}': write .mp4, or put scale=iw*sar:ih,setsar=1 last"
+            )
         self._in = stream
         try:
             self._target.begin()
@@ -104,7 +119,7 @@ class Writer:
                 "w",
                 format=job.output_format or self.muxer,
                 options={"max_interleave_delta": str(_INTERLEAVE), **job.muxer_options},
-                metadata_errors="surrogateescape",
+                **TAGS,
             )
             pix_fmt = encoding.choose_format(job, self.codec, stream, set(container.supported_codecs))
             self._convert = None
@@ -120,6 +135,9 @@ class Writer:
             self._add_copies(container)
             self._describe(container)
             self._write_header(container, unknown)
+            early, self._early = self._early, []
+            for packet in early:
+                self.mux(packet)
         except BaseException:
             self.abort()
             raise
@@ -151,9 +169,7 @@ class Writer:
             copy.metadata.update(tags.kept(source.metadata, self.job.keep_metadata))
             copy.disposition = source.disposition
             self._copies[source.index] = copy
-            self.dropped += tags.dropped(
-                source.metadata, f" of audio stream #{source.index}", self.job.keep_metadata
-            )
+            self.dropped += tags.dropped(source.metadata, f" of audio stream #{source.index}", self.job.keep_metadata)
 
     def _describe(self, container: OutputContainer) -> None:
         """Metadata, dispositions and chapters."""
@@ -166,9 +182,9 @@ class Writer:
         self._video.disposition = reader.video.disposition
         self.dropped += tags.dropped(source.metadata, "", keep)
         self.dropped += tags.dropped(reader.video.metadata, " of the video", keep)
-        chapters = []
+        chapters: list[Any] = []
         for chapter in source.chapters():
-            base = Fraction(chapter["time_base"])
+            base = Fraction(chapter["time_base"] or _MICRO)
             offset = rescale(self._shift, base)
             start, end = max(0, chapter["start"] - offset), chapter["end"] - offset
             if end > start:
@@ -188,11 +204,7 @@ class Writer:
         left = [name for name in unused if name in unknown or name in self.job.muxer_options]
         if left:
             name = left[0]
-            whose = (
-                f"encoder {self.codec.name} or format {self.muxer}"
-                if name in unknown
-                else f"format {self.muxer}"
-            )
+            whose = f"encoder {self.codec.name} or format {self.muxer}" if name in unknown else f"format {self.muxer}"
             raise OutputError(f"Unrecognized option '{name}' for {whose}")
 
     def _failed(self, what: str, error: BaseException, said: Any = ()) -> OutputError:
@@ -270,10 +282,14 @@ class Writer:
                 where = "at the end" if t is None else f"at {t:.3f} s"
                 raise self._failed(f"writing failed {where}", error, said) from error
 
-    def mux(self, packet: Packet) -> None:
-        """Copy a packet of one of the reader's streams. Call open() or write() before."""
+    def mux(self, packet: Packet[Any]) -> None:
+        """Copy a packet of one of the reader's streams. Those that come before the first frame wait for it."""
+        if self._container is None:
+            if not self._finished:
+                self._early.append(packet)
+            return
         copy = self._copies.get(packet.stream.index)
-        if copy is None or self._container is None:
+        if copy is None:
             return
         base = Fraction(packet.time_base)
         stamp = packet.pts if packet.pts is not None else packet.dts

@@ -1,0 +1,465 @@
+"""Blur, pixelize and fill: C++ against the oracle to the bit, and both against rules stated a second time here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anonfilter.kernels import cpu, ops, ref
+from anonfilter.kernels.formats import FORMATS
+
+# With --import-mode=importlib this folder is not on the path.
+sys.path.append(str(Path(__file__).parent))
+kernel_cases = importlib.import_module("kernel_cases")
+
+OPS = ("blur", "pixelize", "fill")
+GRAY = FORMATS["gray"]
+
+
+def gray(values: object) -> np.ndarray:
+    return np.array(values, np.uint8)
+
+
+# One oracle, all backends
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("op", OPS)
+def test_cpu_equals_ref(op: str, name: str) -> None:
+    for seed in range(8):
+        case = kernel_cases.case(op, name, seed)
+        expected, got = case.run("ref"), case.run("cpu")
+        assert got.same_bytes(expected), f"{op} {name} seed {seed}: {case.options} {case.targets}"
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("name", ["yuv420p", "p010le", "yuv422p12le"])
+def test_hundreds_of_overlapping_regions(op: str, name: str) -> None:
+    rng = np.random.default_rng(5)
+    case = kernel_cases.case(op, name, 1)
+    case.planes = kernel_cases.planes(rng, FORMATS[name], 131, 97)
+    case.targets = [
+        ops.Target(x, y, x + w, y + h, shape, None, int(rng.integers(1, 40)))
+        for x, y, w, h in rng.integers((-20, -20, 1, 1), (130, 100, 50, 50), (200, 4)).tolist()
+        for shape in ("rect" if x % 2 else "ellipse",)
+    ]
+    assert case.run("cpu").same_bytes(case.run("ref"))
+
+
+@pytest.mark.parametrize("size", [(1, 20001), (20001, 1), (2, 16400), (3, 700), (600, 5)])
+def test_counts_of_every_size(size: tuple[int, int]) -> None:
+    """Divisions by constants are exact from one sample to windows wider than 2^14, on extremes and on noise."""
+    rng = np.random.default_rng(6)
+    for h in (1, 2, 3, 127, 128, 4095, 8191, 8192, 9000, 15000, 65535):
+        for content in ("extremes", "high"):
+            planes = kernel_cases.planes(rng, GRAY, size[1], size[0], content)
+            targets = [ops.Target(0, 0, size[1], size[0], h=h)]
+            case = kernel_cases.Case("blur", planes, targets, {"passes": 1})
+            assert case.run("cpu").same_bytes(case.run("ref")), h
+
+
+def test_compared_paths_are_different_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ops.DEFAULT_BACKEND == "cpu"
+    assert cpu._cpu.__file__.endswith((".so", ".pyd"))
+    assert cpu.unit() == "portable"
+    case = kernel_cases.case("blur", "nv12", 3)
+    expected = case.run("ref")
+    assert not expected.same_bytes(case.planes)
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("the other backend ran")
+
+    with monkeypatch.context() as patch:
+        for name in ("_edit", "masked_means", "alpha_map", "contains"):
+            patch.setattr(ref, name, forbidden)
+        assert case.run("cpu").same_bytes(expected)
+        with pytest.raises(AssertionError, match="other backend"):
+            case.run("ref")
+    with monkeypatch.context() as patch:
+        patch.setattr(cpu, "_cpu", None)
+        assert case.run("ref").same_bytes(expected)
+        with pytest.raises(AttributeError):
+            case.run("cpu")
+
+
+def test_threads_do_not_share_scratch() -> None:
+    """The GIL is released: eight threads at once give what one gives."""
+    cases = [kernel_cases.case("blur", name, seed) for name in ("yuv420p", "p010le") for seed in range(20)]
+    expected = [case.run("cpu") for case in cases]
+    wrong: list[int] = []
+
+    def work(first: int) -> None:
+        for k in range(len(cases)):
+            i = (first + k) % len(cases)
+            if not cases[i].run("cpu").same_bytes(expected[i]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(5 * i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+# Rules of DESIGN 5, stated independently of the oracle
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+def test_one_pass_by_hand(backend: str) -> None:
+    """Means of 3, 2 at the ends, of v * 256, rounded half up to 16 bits and then to 8."""
+    row = gray([[10, 20, 60, 0]])
+    ops.blur((row,), GRAY, [ops.Target(0, 0, 4, 1, h=1)], passes=1, backend=backend)
+    # (10+20)/2, (10+20+60)/3, (20+60+0)/3 = 26.67, (60+0)/2
+    assert row.tolist() == [[15, 30, 27, 30]]
+    column = gray([[0], [1], [9]])
+    ops.blur((column,), GRAY, [ops.Target(0, 0, 1, 3, h=1)], passes=1, backend=backend)
+    assert column.tolist() == [[1], [3], [5]]  # 0.5 rounds up, 10/3, 5
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+def test_masked_mean_by_hand(backend: str) -> None:
+    """Samples off the mask neither count nor change."""
+    row = gray([[10, 200, 30, 200, 50]])
+    mask = gray([[1, 0, 9, 0, 255]])
+    ops.blur((row,), GRAY, [ops.Target(0, 0, 5, 1, "mask", mask, 2)], passes=1, backend=backend)
+    assert row.tolist() == [[20, 200, 30, 200, 40]]
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+def test_feather_by_hand(backend: str) -> None:
+    """f = 3 around one sample: alpha 256, 192, 128, 64 with the Chebyshev distance."""
+    plane = np.zeros((9, 9), np.uint8)
+    ops.fill((plane,), GRAY, [ops.Target(4, 4, 5, 5)], color=(255, 0, 0), feather=3, backend=backend)
+    y, x = np.mgrid[:9, :9]
+    d = np.maximum(abs(x - 4), abs(y - 4))
+    alpha = np.where(d <= 3, 256 * (4 - d) // 4, 0)
+    assert np.array_equal(plane, (alpha * 255 + 128) >> 8)
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+@pytest.mark.parametrize("depth", [8, 10, 12])
+@pytest.mark.parametrize("content", ["high", "low"])
+def test_black_and_white_stay(content: str, depth: int, backend: str) -> None:
+    name = {8: "yuv420p", 10: "p010le", 12: "yuv420p12le"}[depth]
+    rng = np.random.default_rng(9)
+    planes = kernel_cases.planes(rng, FORMATS[name], 61, 47, content)
+    targets = [kernel_cases.target(rng, 61, 47) for _ in range(12)]
+    for op, options in (("blur", {"passes": 3}), ("pixelize", {"cells": 5})):
+        case = kernel_cases.Case(op, planes, targets, {"feather": 3, **options})
+        assert case.run(backend).same_bytes(planes)
+
+
+@pytest.mark.parametrize("shape", ["rect", "ellipse"])
+@pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuv444p", "yuv422p10le"])
+def test_what_changes_and_what_does_not(name: str, shape: str) -> None:
+    """Noise of 0 and 255: all of the object changes in every component, nothing beyond object and feather does."""
+    fmt = FORMATS[name]
+    for seed in range(6):
+        rng = np.random.default_rng([11, seed])
+        before = kernel_cases.planes(rng, fmt, 90, 80, "extremes")
+        x0, y0 = int(rng.integers(-8, 60)), int(rng.integers(-8, 50))
+        w, h = (int(v) for v in rng.integers(16, 40, 2))
+        box = ops.Target(x0, y0, x0 + w, y0 + h, shape)
+        box = box.with_window(ops.window(box, 2))
+        feather = int(rng.integers(0, 7))
+        after = before.copy()
+        ops.blur(after.arrays, fmt, [box], feather=feather)
+        for c, (old, new) in enumerate(zip(before.codes(), after.codes(), strict=True)):
+            lw, lh = (fmt.log2_w, fmt.log2_h) if c else (0, 0)
+            y, x = np.mgrid[: old.shape[0], : old.shape[1]]
+            # Luma extent of a sample; a feather of f luma samples may round up to f+1.
+            near = ((x + 1) << lw > x0 - feather - lw) & (x << lw < x0 + w + feather + 2 * lw)
+            near &= ((y + 1) << lh > y0 - feather - lh) & (y << lh < y0 + h + feather + lh)
+            assert np.array_equal(old[~near], new[~near])
+            if shape == "rect":
+                inside = ((x + 1) << lw > x0) & (x << lw < x0 + w) & ((y + 1) << lh > y0) & (y << lh < y0 + h)
+                assert (old[inside] != new[inside]).mean() > 0.99
+
+
+def brute_ellipse(x0: int, y0: int, x1: int, y1: int, height: int, width: int) -> np.ndarray:
+    """The centre rule in Python's own integers."""
+    w, h = x1 - x0, y1 - y0
+    return np.array(
+        [
+            [
+                x0 <= x < x1
+                and y0 <= y < y1
+                and ((2 * x + 1 - x0 - x1) * h) ** 2 + ((2 * y + 1 - y0 - y1) * w) ** 2 <= (w * h) ** 2
+                for x in range(width)
+            ]
+            for y in range(height)
+        ]
+    )
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+def test_ellipse_is_the_centre_rule(backend: str) -> None:
+    boxes = [(3, 4, 24, 19), (0, 0, 1, 1), (2, 2, 4, 9), (-30, -7, 20, 12), (5, 5, 18, 6), (-32767, -40, 32767, 9)]
+    for box in boxes:
+        plane = np.zeros((22, 30), np.uint8)
+        ops.fill((plane,), GRAY, [ops.Target(*box, "ellipse")], color=(255, 0, 0), backend=backend)
+        assert np.array_equal(plane > 0, brute_ellipse(*box, 22, 30)), box
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+@pytest.mark.parametrize("siting", ops.SITINGS)
+@pytest.mark.parametrize("name", ["yuv420p", "p010le", "yuv422p", "yuv444p"])
+def test_chroma_is_covered_where_any_luma_is(name: str, siting: str, backend: str) -> None:
+    fmt = FORMATS[name]
+    rng = np.random.default_rng(13)
+    for _ in range(12):
+        width, height = (int(v) for v in rng.integers(5, 40, 2))
+        # In the frame, so that the luma plane shows the whole object.
+        x0, x1 = sorted(rng.choice(width + 1, 2, replace=False).tolist())
+        y0, y1 = sorted(rng.choice(height + 1, 2, replace=False).tolist())
+        shape = str(rng.choice(["rect", "ellipse", "mask"]))
+        mask = (rng.random((y1 - y0, x1 - x0)) < 0.2).astype(np.uint8) if shape == "mask" else None
+        planes = kernel_cases.planes(rng, fmt, width, height, "low")
+        box = ops.Target(x0, y0, x1, y1, shape, mask)
+        ops.fill(planes.arrays, fmt, [box], color=(200, 201, 202), siting=siting, backend=backend)
+        luma, u, v = (codes > 0 for codes in planes.codes())
+        for j, i in np.ndindex(u.shape):
+            columns = [i] if not fmt.log2_w else [2 * i, 2 * i + 1] + ([2 * i - 1] if siting != "center" else [])
+            rows = [j] if not fmt.log2_h else [2 * j, 2 * j + 1] + ([2 * j - 1] if siting == "topleft" else [])
+            covered = any(luma[r, c] for r in rows for c in columns if 0 <= r < height and 0 <= c < width)
+            assert u[j, i] == covered
+            assert v[j, i] == covered
+
+
+@pytest.mark.parametrize("feather", [0, 4])
+def test_overlaps_do_not_depend_on_order(feather: int) -> None:
+    """Of distinct windows the order is irrelevant; each sample is what its owner alone would have made of it."""
+    fmt = FORMATS["yuv420p"]
+    rng = np.random.default_rng(15)
+    for _ in range(5):
+        before = kernel_cases.planes(rng, fmt, 80, 70)
+        targets = [
+            kernel_cases.target(rng, 80, 70).with_window(2 * h) for h in rng.permutation(np.arange(1, 9)).tolist()
+        ]
+        results = []
+        for order in (targets, targets[::-1], [targets[i] for i in rng.permutation(8)]):
+            after = before.copy()
+            ops.blur(after.arrays, fmt, order, feather=feather)
+            results.append(after)
+        assert results[1].same_bytes(results[0])
+        assert results[2].same_bytes(results[0])
+        alone = []
+        for item in targets:
+            one = before.copy()
+            ops.blur(one.arrays, fmt, [item], feather=feather)
+            alone.append(one.codes())
+        for c, codes in enumerate(results[0].codes()):
+            choices = np.stack([before.codes()[c]] + [one[c] for one in alone])
+            assert (choices == codes).any(axis=0).all()
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+def test_the_wider_window_writes(backend: str) -> None:
+    rng = np.random.default_rng(16)
+    plane = rng.integers(0, 256, (40, 40), np.uint8)
+    narrow, wide = ops.Target(0, 0, 30, 30, h=2), ops.Target(10, 10, 40, 40, h=9)
+    both, one = plane.copy(), plane.copy()
+    ops.blur((both,), GRAY, [narrow, wide], backend=backend)
+    ops.blur((one,), GRAY, [wide], backend=backend)
+    assert np.array_equal(both[10:, 10:], one[10:, 10:])
+    # Equal windows: the first in the list.
+    first = plane.copy()
+    ops.fill((plane,), GRAY, [narrow, wide], color=(1, 0, 0), backend=backend)
+    ops.pixelize((first,), GRAY, [wide, narrow], cells=1, backend=backend)
+    assert len(np.unique(first[10:, 10:])) == 1
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+def test_p010_words(backend: str) -> None:
+    """Written words have zero low bits; words that are not covered keep theirs."""
+    rng = np.random.default_rng(17)
+    fmt = FORMATS["p010le"]
+    before = kernel_cases.planes(rng, fmt, 30, 20, "dirty")
+    after = before.copy()
+    ops.blur(after.arrays, fmt, [ops.Target(5, 4, 17, 14, h=3)], feather=1, siting="center", backend=backend)
+    assert (after.arrays[0][3:15, 4:18] & 63 == 0).all()
+    assert (after.arrays[1][1:8, 1:10] & 63 == 0).all()
+    outside = np.ones((20, 30), bool)
+    outside[3:15, 4:18] = False
+    assert np.array_equal(after.arrays[0][outside], before.arrays[0][outside])
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+def test_pixelize_cells(backend: str) -> None:
+    rng = np.random.default_rng(18)
+    plane = rng.integers(0, 256, (40, 50), np.uint8)
+    before = plane.copy()
+    ops.pixelize((plane,), GRAY, [ops.Target(3, 5, 28, 21)], cells=4, backend=backend)
+    columns = [3 + i * 25 // 4 for i in range(5)]
+    rows = [5 + i * 16 // 4 for i in range(5)]
+    for top, bottom in zip(rows, rows[1:], strict=False):
+        for left, right in zip(columns, columns[1:], strict=False):
+            cell = before[top:bottom, left:right].astype(int)
+            assert (plane[top:bottom, left:right] == (cell.sum() + cell.size // 2) // cell.size).all()
+    # A small box gets fewer cells, never single samples.
+    plane = before.copy()
+    ops.pixelize((plane,), GRAY, [ops.Target(0, 0, 7, 5)], cells=100, backend=backend)
+    assert len(np.unique(plane[0:2, 0:2])) == 1
+    assert len(np.unique(plane[:5, :7])) <= 3 * 2
+
+
+# Words: boxes, windows, masks
+
+
+def test_target_grows_outward() -> None:
+    def corners(item: ops.Target) -> tuple[int, int, int, int]:
+        return item.x0, item.y0, item.x1, item.y1
+
+    assert corners(ops.target((1.2, 2.9, 10.1, 20.0))) == (1, 2, 11, 20)
+    assert corners(ops.target((-1.2, -2.9, 10.1, 20.0))) == (-2, -3, 11, 20)
+    assert corners(ops.target((5.0, 5.0, 5.0, 6.0))) == (3, 4, 7, 8)
+    assert corners(ops.target((5.5, 5.5, 7.5, 9.5))) == (5, 5, 9, 10)
+    for box in ((1e9, 0, 2e9, 5), (-1e9, -1e9, 1e9, 1e9)):
+        item = ops.target(box, "ellipse")
+        assert item.shape == "rect"
+        assert max(map(abs, corners(item))) <= 32767
+    for box in ((0, 0, float("nan"), 4), (0, 0, float("inf"), 4), (4, 0, 3, 4)):
+        with pytest.raises(ValueError, match="finite"):
+            ops.target(box)
+
+
+def test_target_dilates_masks_by_two() -> None:
+    mask = np.zeros((5, 7), np.uint8)
+    mask[2, 3] = 7
+    item = ops.target((10.4, 20.4, 16.6, 24.6), "mask", mask)
+    assert (item.x0, item.y0, item.x1, item.y1) == (8, 18, 19, 27)
+    expected = np.zeros((9, 11), np.uint8)
+    expected[2:7, 3:8] = 1
+    assert item.mask is not None
+    assert np.array_equal(item.mask, expected)
+    assert ops.target((10, 20, 17, 25), "mask", np.zeros((5, 7), np.uint8)).shape == "rect"
+    with pytest.raises(ValueError, match="mask is"):
+        ops.target((0, 0, 7, 6), "mask", mask)
+
+
+def test_mask_from_runs() -> None:
+    assert ops.mask_from_runs([2, 3, 1], 3, 2).tolist() == [[0, 0, 1], [1, 1, 0]]
+    assert ops.mask_from_runs([0, 4], 2, 2).tolist() == [[1, 1], [1, 1]]
+    for runs in ([3], [5, -1], []):
+        with pytest.raises(ValueError, match="add up"):
+            ops.mask_from_runs(runs, 2, 2)
+
+
+def test_windows() -> None:
+    box = ops.Target(0, 0, 100, 60)
+    assert ops.window(box, 1) == 10  # (100 + 60) / 16
+    assert ops.window(box, 2) == 20
+    assert ops.window(box, 0) == 1
+    assert ops.window(ops.Target(0, 0, 4, 4), 1) == 1
+    assert ops.window(ops.Target(0, 0, 12, 12), 1) == 2  # 1.5 rounds up
+    for sigma in (0.1, 1, 2.5, 7.3, 40, 900):
+        for passes in (1, 2, 3, 5):
+            h = ops.window_sigma(sigma, passes)
+            assert passes * ((2 * h + 1) ** 2 - 1) / 12 >= sigma**2
+            assert h == 1 or passes * ((2 * h - 1) ** 2 - 1) / 12 < sigma**2
+    for bad in (float("nan"), -1):
+        with pytest.raises(ValueError, match="finite"):
+            ops.window(box, bad)
+        with pytest.raises(ValueError, match="finite"):
+            ops.window_sigma(bad, 3)
+
+
+# Wrong arguments: an error, and no sample changed
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+BAD_PLANES = {
+    "count": (ValueError, lambda y, u, v: (y, u)),
+    "dtype": (TypeError, lambda y, u, v: (y.astype(np.uint16), u, v)),
+    "signed": (TypeError, lambda y, u, v: (y, u.view(np.int8), v)),
+    "list": (TypeError, lambda y, u, v: (y.tolist(), u, v)),
+    "chroma size": (ValueError, lambda y, u, v: (y, u[:-1], v)),
+    "dimensions": (ValueError, lambda y, u, v: (y[None], u, v)),
+    "empty": (ValueError, lambda y, u, v: (y[:0], u[:0], v[:0])),
+    "read-only": (ValueError, lambda y, u, v: (y, u, read_only(v))),
+    "columns": (ValueError, lambda y, u, v: (y, np.repeat(u, 2, 1)[:, ::2], v)),
+    "mirrored": (ValueError, lambda y, u, v: (y[:, ::-1], u, v)),
+    "upside down": (ValueError, lambda y, u, v: (y[::-1], u, v)),
+    "transposed": (ValueError, lambda y, u, v: (y.T.copy().T, u, v)),
+    "broadcast": (ValueError, lambda y, u, v: (y, np.lib.stride_tricks.as_strided(u, u.shape, (0, 1)), v)),
+}
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("why", BAD_PLANES)
+def test_bad_planes(op: str, why: str) -> None:
+    error, change = BAD_PLANES[why]
+    rng = np.random.default_rng(20)
+    arrays = [rng.integers(0, 256, shape, np.uint8) for shape in ((20, 24), (10, 12), (10, 12))]
+    kept = [array.copy() for array in arrays]
+    with pytest.raises(error):
+        getattr(ops, op)(change(*arrays), FORMATS["yuv420p"], [ops.Target(2, 2, 9, 9, h=2)])
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, kept, strict=True))
+
+
+def test_misaligned_words() -> None:
+    block = np.zeros(401, np.uint8)
+    with pytest.raises(ValueError, match="aligned"):
+        ops.blur((block[1:].view("<u2").reshape(10, 20),), FORMATS["gray10le"], [])
+
+
+@pytest.mark.parametrize(
+    ("error", "op", "options"),
+    [
+        (ValueError, "blur", {"passes": 0}),
+        (ValueError, "blur", {"passes": -1}),
+        (TypeError, "blur", {"passes": 1.5}),
+        (TypeError, "blur", {"passes": True}),
+        (ValueError, "blur", {"feather": -1}),
+        (ValueError, "fill", {"feather": 256}),
+        (TypeError, "fill", {"feather": None}),
+        (ValueError, "blur", {"siting": "middle"}),
+        (ValueError, "blur", {"backend": "cuda9"}),
+        (ValueError, "pixelize", {"cells": 0}),
+        (TypeError, "pixelize", {"cells": "8"}),
+        (ValueError, "fill", {"color": (1, 2)}),
+        (ValueError, "fill", {"color": (1, 2, 256)}),
+        (TypeError, "fill", {"color": (1, 2, 3.5)}),
+    ],
+)
+def test_bad_options(error: type[Exception], op: str, options: dict[str, object]) -> None:
+    plane = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    kept = plane.copy()
+    with pytest.raises(error):
+        getattr(ops, op)((plane,), GRAY, [ops.Target(2, 2, 9, 9, h=2)], **options)
+    assert np.array_equal(plane, kept)
+
+
+def test_bad_targets() -> None:
+    plane = np.zeros((10, 10), np.uint8)
+    with pytest.raises(ValueError, match="no half window"):
+        ops.blur((plane,), GRAY, [ops.Target(0, 0, 4, 4)])
+    with pytest.raises(TypeError, match="Target"):
+        ops.fill((plane,), GRAY, [(0, 0, 4, 4)])
+    ones = np.ones((4, 4), np.uint8)
+    for error, arguments in (
+        (ValueError, (4, 0, 4, 4)),
+        (ValueError, (0, 0, 4, 40000)),
+        (TypeError, (0, 0, 4.0, 4)),
+        (ValueError, (0, 0, 4, 4, "circle")),
+        (ValueError, (0, 0, 4, 4, "mask")),
+        (ValueError, (0, 0, 4, 4, "rect", ones)),
+        (ValueError, (0, 0, 5, 4, "mask", ones)),
+        (TypeError, (0, 0, 4, 4, "mask", ones.astype(bool))),
+        (ValueError, (0, 0, 4, 4, "rect", None, 0)),
+        (ValueError, (0, 0, 4, 4, "rect", None, -3)),
+        (TypeError, (0, 0, 4, 4, "rect", None, 1.5)),
+    ):
+        with pytest.raises(error):
+            ops.Target(*arguments)
