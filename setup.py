@@ -18,7 +18,11 @@ setup(
         "anonfilter.models",
     ],
     package_dir={"anonfilter.kernels": "kernels", "anonfilter.models": "models"},
-    package_data={"anonfilter": ["py.typed"], "anonfilter.models": ["catalog.toml"]},
+    package_data={
+        "anonfilter": ["py.typed"],
+        "anonfilter.kernels": ["_cpu.pyi"],
+        "anonfilter.models": ["catalog.toml"],
+    },
     ext_modules=[
         Pybind11Extension(
             "anonfilter.kernels._cpu",

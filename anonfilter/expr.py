@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from anonfilter.errors import GraphError
 from anonfilter.exprcode import ARITY, MAX_TURNS, SLOTS, EndlessError, Node, State, compile_node, power
-from anonfilter.syntax import Located
+from anonfilter.located import Located
 from anonfilter.values import hint
 
 _SPACE = " \f\n\r\t\v"

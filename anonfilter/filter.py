@@ -223,6 +223,11 @@ def register(cls: type[Filter]) -> type[Filter]:
     return cls
 
 
+def unregister(cls: type[Filter]) -> None:
+    """Take back register()."""
+    _extra.pop(cls.name, None)
+
+
 def find(name: str) -> type[Filter] | None:
     """The filter class of that name, or None if it is not one of ours. A module NAME.py defines class FILTER."""
     if name in _extra:

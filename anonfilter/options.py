@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from anonfilter.errors import GraphError
 from anonfilter.expr import Expr, evaluate
-from anonfilter.syntax import FilterSpec, Located
+from anonfilter.located import Located
+from anonfilter.syntax import FilterSpec
 from anonfilter.values import hint, parse_bool, parse_color, parse_size
 
 OptionType = Literal[

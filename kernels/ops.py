@@ -190,7 +190,8 @@ def letterbox(
     box = Letterbox.fit(area, (shape[2], shape[1]), rotation, bool(hflip))
     coefficients = rgb_matrix(matrix, bool(full_range), fmt.depth, fmt.chroma, bool(bgr))
     run(
-        planes, fmt, box, siting, coefficients, _triple("mean", mean), _triple("scale", scale), _triple("pad", pads), out
+        planes, fmt, box, siting, coefficients, _triple("mean", mean), _triple("scale", scale),
+        _triple("pad", pads), out
     )
     return out, box
 

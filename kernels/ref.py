@@ -145,7 +145,8 @@ def masked_means(values: Ints, mask: Ints, h: int, axis: int) -> Ints:
     count = np.pad(np.cumsum(mask, axis), pad)
     s = total.take(high, axis) - total.take(low, axis)
     n = np.maximum(count.take(high, axis) - count.take(low, axis), 1)
-    return (s + n // 2) // n * mask
+    mean: npt.NDArray[np.int64] = (s + n // 2) // n * mask
+    return mean
 
 
 def _edit(

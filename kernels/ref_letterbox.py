@@ -5,7 +5,8 @@ Resampling, per plane and axis, in the plane's own samples, where an output samp
   b - a < 1: linear interpolation at (a + b) / 2, edges repeated.
 Of a sample the upper 10 bits count, or all 8. Weights are integers that add up to 2^8 (rows, 8 bit), 2^6 (rows,
 deeper) or 2^14 (columns): after the rows a sample has 16 bits, and the sum over columns stays exact. A box filter's
-weights are differences of the rounded cumulative weight, so that their centre of gravity is kept. Chroma of left siting lies half a
+weights are differences of the rounded cumulative weight, so that their centre of gravity is kept. Chroma of left
+siting lies half a
 luma sample further left than its pair's centre, and for top left siting further up.
 """
 

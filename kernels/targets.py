@@ -57,7 +57,7 @@ class Target:
             if not isinstance(self.mask, np.ndarray) or self.mask.dtype != np.uint8:
                 raise TypeError("mask should be a uint8 array")
             if self.mask.shape != (self.height, self.width):
-                raise ValueError(f"mask is {self.mask.shape}, its box needs {(self.height, self.width)} (rows, columns)")
+                raise ValueError(f"mask is {self.mask.shape}, its box needs {(self.height, self.width)} (rows, cols)")
         if self.h is not None:
             if isinstance(self.h, bool) or not isinstance(self.h, int | np.integer):
                 raise TypeError(f"half window h should be an int, not {self.h!r}")

@@ -163,7 +163,7 @@ def _row(name: str, values: dict[str, Any]) -> Model:
     unknown = set(values) - {field.name for field in fields(Model)}
     if unknown:
         raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
-    fixed = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    fixed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return Model(name=name, **fixed)
 
 

@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
     except BrokenPipeError:
         # `models list | head`: nothing is wrong, and the interpreter must not complain when it flushes.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     return status
 

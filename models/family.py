@@ -99,8 +99,8 @@ class Family(ABC):
         x0, y0, x1, y1 = found.boxes[keep].T
         # All four corners, because the letterbox may turn the picture.
         corners = np.stack([x0, y0, x1, y0, x1, y1, x0, y1], axis=1).reshape(-1, 2)
-        corners = np.asarray(letterbox.to_frame(corners), dtype=np.float64).reshape(-1, 4, 2)
-        low, high = corners.min(axis=1), corners.max(axis=1)
+        placed = np.asarray(letterbox.to_frame(corners), dtype=np.float64).reshape(-1, 4, 2)
+        low, high = placed.min(axis=1), placed.max(axis=1)
         polys = None
         if found.polys is not None:
             points = found.polys[keep]

@@ -58,7 +58,7 @@ class Yolo(Family):
 
     def _end_to_end(self, head: Array, thresh: float) -> Candidates:
         rows = finite(head, "boxes")
-        rows = rows[rows[:, 4] >= max(thresh, np.finfo(np.float32).tiny)]
+        rows = rows[rows[:, 4] >= max(thresh, float(np.finfo(np.float32).tiny))]
         classes = rows[:, 5].astype(np.intp)
         if len(rows) and not (classes.min() >= 0 and classes.max() < len(self.classes)):
             raise ModelError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,7 +73,14 @@ class Stub(Sampler):
         return ("stub",)
 
 
-registry.register(Stub)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _test_filters() -> Iterator[None]:
+    """Known to this module's graphs only."""
+    registry.register(Stub)
+    yield
+    registry.unregister(Stub)
 
 
 def picture(n: int, pix_fmt: str) -> av.VideoFrame:

@@ -104,6 +104,8 @@ def test_motion_goes_on_and_the_end_stays_covered():
 def test_size_goes_on_only_upward():
     nearing = run(grow("before=0:after=2:scale=1"), {n: [seen(w=20 + 2 * n)] for n in range(5)}, 7)
     assert grown(nearing)[6][0] == pytest.approx(seen(w=32).box)
+    passing = run(grow("before=0:after=2:scale=1"), {n: [seen(10 * n, w=40 - 2 * n)] for n in range(5)}, 7)
+    assert grown(passing)[6][0] == pytest.approx((24, 85, 76, 115))  # as wide at 60 as it was at 40
     leaving = run(grow("before=0:after=2:scale=1"), {n: [seen(w=40 - 2 * n)] for n in range(5)}, 7)
     assert grown(leaving)[6][0] == pytest.approx(seen(w=32).box)
 
@@ -146,7 +148,7 @@ def test_removed_by_hand_ends_it():
     assert times(out) == [9, 11, 12, 13, 14]
     # Seen again after that: a new beginning, with no memory of the speed before.
     sightings = {n: [seen(10 * n)] for n in range(4)} | {4: [gone], 5: [seen(300)]}
-    out = run(grow("before=0:after=1:scale=1"), sightings, 7)
+    out = run(grow("before=0:after=5:scale=1"), sightings, 7)
     assert grown(out)[6] == [seen(300).box]
 
 

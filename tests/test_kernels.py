@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,13 @@ def gray(values: object) -> np.ndarray:
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("op", OPS)
 def test_cpu_equals_ref(op: str, name: str) -> None:
+    changed = 0
     for seed in range(8):
         case = kernel_cases.case(op, name, seed)
         expected, got = case.run("ref"), case.run("cpu")
         assert got.same_bytes(expected), f"{op} {name} seed {seed}: {case.options} {case.targets}"
+        changed += not got.same_bytes(case.planes)
+    assert changed >= 2
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -45,7 +49,7 @@ def test_hundreds_of_overlapping_regions(op: str, name: str) -> None:
     case.planes = kernel_cases.planes(rng, FORMATS[name], 131, 97)
     case.targets = [
         ops.Target(x, y, x + w, y + h, shape, None, int(rng.integers(1, 40)))
-        for x, y, w, h in rng.integers((-20, -20, 1, 1), (130, 100, 50, 50), (200, 4)).tolist()
+        for x, y, w, h in rng.integers((-20, -20, 1, 1), (130, 100, 32, 32), (200, 4)).tolist()
         for shape in ("rect" if x % 2 else "ellipse",)
     ]
     assert case.run("cpu").same_bytes(case.run("ref"))
@@ -67,11 +71,10 @@ def test_compared_paths_are_different_code(monkeypatch: pytest.MonkeyPatch) -> N
     assert ops.DEFAULT_BACKEND == "cpu"
     assert cpu._cpu.__file__.endswith((".so", ".pyd"))
     assert cpu.unit() == "portable"
-    case = kernel_cases.case("blur", "nv12", 3)
-    expected = case.run("ref")
-    assert not expected.same_bytes(case.planes)
+    cases = (kernel_cases.case("blur", "nv12", seed) for seed in range(50))
+    case, expected = next((c, out) for c in cases if not (out := c.run("ref")).same_bytes(c.planes))
 
-    def forbidden(*_: object) -> None:
+    def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("the other backend ran")
 
     with monkeypatch.context() as patch:
@@ -298,8 +301,8 @@ def test_pixelize_cells(backend: str) -> None:
     ops.pixelize((plane,), GRAY, [ops.Target(3, 5, 28, 21)], cells=4, backend=backend)
     columns = [3 + i * 25 // 4 for i in range(5)]
     rows = [5 + i * 16 // 4 for i in range(5)]
-    for top, bottom in zip(rows, rows[1:], strict=False):
-        for left, right in zip(columns, columns[1:], strict=False):
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
             cell = before[top:bottom, left:right].astype(int)
             assert (plane[top:bottom, left:right] == (cell.sum() + cell.size // 2) // cell.size).all()
     # A small box gets fewer cells, never single samples.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -62,8 +63,16 @@ class Breaker(PixelWriter):
             raise ValueError("kernel fell over")
 
 
-registry.register(Mover)
-registry.register(Breaker)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _test_filters() -> Iterator[None]:
+    """Known to this module's graphs only."""
+    registry.register(Mover)
+    registry.register(Breaker)
+    yield
+    registry.unregister(Mover)
+    registry.unregister(Breaker)
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,8 @@ def test_prediction_carries_over_a_miss():
 def test_an_object_that_stops_keeps_its_number():
     frames = [[face(100 + 50 * min(n, 6), 100)] for n in range(14)]
     assert run(track(), frames) == [[1]] * 14
+    frames = [[] if 6 < n < 12 else [face(100 + 30 * min(n, 7), 100)] for n in range(14)]
+    assert run(track(), frames)[-1] == [1]
 
 
 def test_crossing():
@@ -235,10 +237,7 @@ def test_numbers_are_unique_on_a_frame_and_boxes_untouched(seed):
 def test_fifty_objects_are_fast():
     """50 objects over 10000 frames in 20 s is 2 ms a frame; here with room for a busy machine."""
     rng = random.Random(3)
-    paths = [
-        (rng.uniform(0, 1900), rng.uniform(0, 1000), rng.uniform(-3, 3), rng.uniform(-3, 3))
-        for _ in range(50)
-    ]
+    paths = [(rng.uniform(0, 1900), rng.uniform(0, 1000), rng.uniform(-3, 3), rng.uniform(-3, 3)) for _ in range(50)]
     frames = [[face(x + n * dx, y + n * dy) for x, y, dx, dy in paths] for n in range(201)]
     item = track()
     item.push(FrameRecord(0, 0, 0.0, ("m",), frames[0]))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anonfilter.errors import InputError, ModelError
-from anonfilter.filter import Env, Options, PixelReader
-from anonfilter.frame import StreamInfo
+from anonfilter.filter import Env, Options, Sampler
 from anonfilter.infer import ENGINES
 from anonfilter.models import catalog
 from anonfilter.models.catalog import Model
@@ -18,7 +17,7 @@ from anonfilter.options import Option
 from anonfilter.records import FrameRecord, Region
 
 
-class Detect(PixelReader):
+class Detect(Sampler):
     """Runs one or more models on every N-th frame.
 
     A frame that was looked at carries the models' names in `ran`, whether they found something or not; other
@@ -48,7 +47,13 @@ class Detect(PixelReader):
             min=0, max=4, per_item=True,
         ),
         Option(
-            "every", "int", 1, "look at every N-th frame; those between are covered from both sides",
+            "coarse", "int", None,
+            "look once more with the picture so many times smaller, for objects that fill it; 0: not (default: the "
+            "model's)",
+            min=0, max=32, per_item=True,
+        ),
+        Option(
+            "every", "int", 1, "look at every N-th frame and the last; those between are covered from both sides",
             min=1, max=1000000, unit="frames",
         ),
         Option("classes", "list", None, "keep only these classes (default: all)", per_item=True),
@@ -63,8 +68,8 @@ class Detect(PixelReader):
         self._looks: list[_Look] = []
         self._rows: dict[str, Model] = {}
 
-    def gap(self, stream: StreamInfo) -> int:
-        """See RecordLane.gap."""
+    def every(self) -> int:
+        """See Sampler."""
         every: int = self.opts["every"]
         return every
 
@@ -90,13 +95,8 @@ class Detect(PixelReader):
             look.detector.close()
         self._looks = []
 
-    def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
-        """Look at the record's frame if its turn has come. Raises ModelError if a net fails on it."""
-        if record.n % self.opts["every"] == 0:
-            self._look(record)
-        return (record,)
-
-    def _look(self, record: FrameRecord) -> None:
+    def look(self, record: FrameRecord) -> None:
+        """Run all models on the record's frame. Raises ModelError if a net fails on it."""
         env = self.env
         if env.ring is None:
             raise InputError(f"{self.label}: this pass has no frames to look at")
@@ -147,6 +147,7 @@ class Detect(PixelReader):
             env.stream.display_size,
             size=option("size"),
             thresh=option("thresh"),
+            coarse=option("coarse"),
             threads=env.threads if threads is None else threads,
             engine=self.opts["engine"],
             device=self.opts["device"] or env.device,

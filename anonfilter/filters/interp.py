@@ -77,9 +77,7 @@ class Interp(RecordFilter):
                 ("makima", "modified Akima; overshoots little"),
             ),
         ),
-        Option(
-            "gap", "duration", Duration(1, "s"), "longest gap to fill; -1: any, needs the whole clip", min=-1
-        ),
+        Option("gap", "duration", Duration(1, "s"), "longest gap to fill; -1: any, needs the whole clip", min=-1),
     )
 
     def lookahead(self, stream: StreamInfo) -> int | None:
@@ -134,20 +132,16 @@ class Interp(RecordFilter):
         """Add the gap that begins after the sighting at frame `start`, and forget what no later gap needs."""
         line = self._lines[track]
         at = line.frames.index(start)
-        if at + 1 == len(line.frames) or not self._near(start, line.frames[at + 1]):
-            # Not seen again in time. What is known of it by now is what comes after, if anything.
+        if at + 1 == len(line.frames):
+            # Not seen again in time. All that came in by now is within the gap, so there is nothing to compare.
             self._forget(line, at + 1)
             if not line.frames and not any(n > start for n in line.removed):
                 del self._lines[track]
             return
         wanted = self._open_frames(line, start, line.frames[at + 1])
         if wanted:
-            low, high = max(0, at + 1 - _KNOTS), at + 1
-            while high + 1 < len(line.frames) and high - at < _KNOTS:
-                if not self._near(line.frames[high], line.frames[high + 1]):
-                    break
-                high += 1
-            used = range(low, high + 1)
+            low = max(0, at + 1 - _KNOTS)
+            used = range(low, min(at + 1 + _KNOTS, len(line.frames)))
             key = (tuple(line.frames[i] for i in used), at - low, tuple(wanted))
             states = [_state(line.regions[i].box) for i in used]
             gaps.setdefault(key, []).append(_Gap(line.regions[at], line.regions[at + 1], states))
@@ -157,16 +151,11 @@ class Interp(RecordFilter):
         """Fill gaps that have their knots and frames in common."""
         knots, at, wanted = key
         states = np.array([gap.states for gap in group]).swapaxes(0, 1)
-        boxes = path(
-            self.opts["method"], np.array(knots, float), states, at, np.array(wanted, float)
-        ).tolist()
+        boxes = path(self.opts["method"], np.array(knots, float), states, at, np.array(wanted, float)).tolist()
         for n, row in zip(wanted, boxes, strict=True):
             share = (n - start) / (knots[at + 1] - start)
             made = [between(g.a, g.b, share, tuple(box)) for g, box in zip(group, row, strict=True)]
             self._waiting[n].regions.extend(made)
-
-    def _near(self, start: int, stop: int) -> bool:
-        return self._gap is None or stop - start - 1 <= self._gap
 
     def _open_frames(self, line: _Line, start: int, stop: int) -> list[int]:
         """Frames between two sightings that are to be filled: all, but for those from the first to the last
@@ -233,8 +222,7 @@ def between(a: Region, b: Region, share: float, box: Box) -> Region:
     poly = None
     if a.poly is not None and b.poly is not None and len(a.poly) == len(b.poly):
         poly = tuple(
-            (x0 + share * (x1 - x0), y0 + share * (y1 - y0))
-            for (x0, y0), (x1, y1) in zip(a.poly, b.poly, strict=True)
+            (x0 + share * (x1 - x0), y0 + share * (y1 - y0)) for (x0, y0), (x1, y1) in zip(a.poly, b.poly, strict=True)
         )
     # An ellipse is drawn only where both ends are one; else the whole box is covered.
     shape = a.shape if a.shape == b.shape else "rect"

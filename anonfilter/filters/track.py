@@ -85,7 +85,7 @@ class Track(RecordFilter):
         self._retire(record.n)
         numbers: dict[int, int] = {}
         for i, region in enumerate(record.regions):
-            if region.track is not None and region.src != "zone":
+            if region.track is not None:
                 numbers[i] = self._known(region, record.n)
         loose = [i for i, r in enumerate(record.regions) if r.track is None and r.src in ("det", "manual")]
         if loose:
