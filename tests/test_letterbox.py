@@ -184,7 +184,7 @@ def test_a_flat_picture_stays_flat(name: str, rotation: int) -> None:
         for plane in planes.arrays[1:]:
             plane[...] = 128 << (fmt.depth - 8) << fmt.shift
         for size in ((16, 11), (29, 43), (100, 90)):
-            out, box = ops.letterbox(planes.arrays, fmt, size, full_range=True, rotation=rotation, pad=luma)
+            out, _ = ops.letterbox(planes.arrays, fmt, size, full_range=True, rotation=rotation, pad=luma)
             assert np.abs(out - luma).max() < 0.3 * (fmt.depth > 10) + 2e-3
 
 
