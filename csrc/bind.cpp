@@ -3,7 +3,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <string>
+#include <algorithm>
+#include <array>
+#include <tuple>
 #include <vector>
 
 #include "box.hpp"
@@ -61,6 +63,7 @@ void run(const std::vector<py::array>& arrays, const FormatTuple& format_tuple, 
   edit(planes.data(), static_cast<int>(planes.size()), format, list, feather, effect);
 }
 
+using Sums = py::array_t<std::uint32_t, py::array::c_style>;
 using Masks = std::vector<py::array_t<std::uint8_t, py::array::c_style>>;
 
 }  // namespace
@@ -87,6 +90,28 @@ PYBIND11_MODULE(_cpu, m) {
     Effect effect;
     std::copy(color.begin(), color.end(), effect.color);
     run(planes, format, targets, masks, feather, effect);
+  });
+  // The inner loops' divisions by themselves: sums (a column of each) of `samples` samples, to rounded means.
+  m.def("column_means", [](const Sums& sums, int h, int size, int i) -> py::object {
+    Counts counts;
+    counts.reset(h, size);
+    if (counts.wide()) return py::none();
+    std::vector<std::uint32_t> columns(sums.data(), sums.data() + sums.size());
+    const std::vector<std::uint16_t> zeros(columns.size());
+    py::array_t<std::uint16_t> out(sums.size());
+    box_rows().down(columns.data(), zeros.data(), zeros.data(), out.mutable_data(), static_cast<int>(columns.size()),
+                    counts.at(i), counts.shift());
+    return out;
+  });
+  m.def("masked_means", [](const Sums& sums, const py::array_t<std::uint16_t, py::array::c_style>& samples) {
+    std::vector<std::uint32_t> columns(sums.data(), sums.data() + sums.size());
+    std::vector<std::uint16_t> counts(samples.data(), samples.data() + sums.size());
+    const std::vector<std::uint16_t> zeros(columns.size());
+    const std::vector<std::uint8_t> ones(columns.size(), 1);
+    py::array_t<std::uint16_t> out(sums.size());
+    masked_down(columns.data(), counts.data(), zeros.data(), zeros.data(), ones.data(), ones.data(), ones.data(),
+                out.mutable_data(), static_cast<int>(columns.size()));
+    return out;
   });
   // placement: the fields of struct Placement in order. colour: matrix by rows, mean, scale, pad.
   m.def("letterbox", [](const std::vector<py::array>& arrays, const FormatTuple& format_tuple, const std::array<int, 15>& p,

@@ -67,6 +67,32 @@ def test_counts_of_every_size(size: tuple[int, int]) -> None:
             assert case.run("cpu").same_bytes(case.run("ref")), h
 
 
+def worst_sums(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of n samples around the points where the rounded mean steps, highest means first; and the means."""
+    q = np.unique(np.concatenate([[0, 1, 2, 65535, 65534, 32768], rng.integers(0, 65536, 200)]))
+    sums = (q[:, None] * n - n // 2 + np.array([-1, 0, n - 1])).ravel()
+    sums = sums[(sums >= 0) & (sums <= 65535 * n)]
+    return sums.astype(np.uint32), (sums + n // 2) // n
+
+
+def test_divisions_at_their_steps() -> None:
+    """The multipliers' error shows, if at all, just below a step and at the highest sums."""
+    rng = np.random.default_rng(8)
+    # The range of counts that shares a shift is widest at 2h+1 = 2 * first - 1; all small h, then around each power.
+    halves = [*range(1, 300), *(k + d for k in (512, 1024, 2048, 4096, 8192) for d in (-3, -2, -1, 0, 1))]
+    for h in halves:
+        size = 4 * h + 7
+        counts = {i: min(i + h + 1, size) - max(i - h, 0) for i in (0, 1, h // 2, h - 1, h)}
+        for i, n in counts.items():
+            sums, means = worst_sums(n, rng)
+            got = cpu._cpu.column_means(sums, h, size, i)
+            assert (got is None) == (h + 1 > 8192)
+            assert got is None or np.array_equal(got, means), (h, n)
+    for n in [*range(1, 100), *rng.integers(100, 32767, 200).tolist(), 32766, 32767]:
+        sums, means = worst_sums(n, rng)
+        assert np.array_equal(cpu._cpu.masked_means(sums, np.full(len(sums), n, np.uint16)), means), n
+
+
 def test_compared_paths_are_different_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ops.DEFAULT_BACKEND == "cpu"
     assert cpu._cpu.__file__.endswith((".so", ".pyd"))
