@@ -20,9 +20,10 @@ void wide_along(const std::uint32_t* sums, std::uint16_t* out, const Counts& cou
 }
 
 void along(const std::uint16_t* in, std::uint16_t* out, const Counts& counts, std::uint32_t* sums) {
-  const int n = counts.size(), h = counts.h();
+  // std::ptrdiff_t, not int: Python builds with -fwrapv, where an int index that may wrap keeps a loop scalar.
+  const std::ptrdiff_t n = counts.size(), h = counts.h();
   std::uint32_t total = 0;
-  for (int i = 0; i < n; ++i) {
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
     sums[i] = total;
     total += in[i];
   }
@@ -34,24 +35,24 @@ void along(const std::uint16_t* in, std::uint16_t* out, const Counts& counts, st
   const std::uint32_t* __restrict s = sums;
   const int shift = counts.shift();
   // Up to `left` the window begins at the row's start, from `right` on it reaches the row's end.
-  const int left = std::min(h, n), right = std::max(n - h - 1, 0);
-  for (int i = 0; i < std::min(left, right); ++i)
+  const std::ptrdiff_t left = std::min(h, n), right = std::max<std::ptrdiff_t>(n - h - 1, 0);
+  for (std::ptrdiff_t i = 0; i < std::min(left, right); ++i)
     to[i] = static_cast<std::uint16_t>(mean(s[i + h + 1], half[i], multiplier[i], shift));
-  for (int i = right; i < left; ++i) to[i] = static_cast<std::uint16_t>(mean(total, half[i], multiplier[i], shift));
+  for (std::ptrdiff_t i = right; i < left; ++i) to[i] = static_cast<std::uint16_t>(mean(total, half[i], multiplier[i], shift));
   const std::uint32_t middle_half = half[n / 2], middle_multiplier = multiplier[n / 2];
-  for (int i = left; i < right; ++i)
+  for (std::ptrdiff_t i = left; i < right; ++i)
     to[i] = static_cast<std::uint16_t>(mean(s[i + h + 1] - s[i - h], middle_half, middle_multiplier, shift));
-  for (int i = std::max(left, right); i < n; ++i)
+  for (std::ptrdiff_t i = std::max(left, right); i < n; ++i)
     to[i] = static_cast<std::uint16_t>(mean(total - s[i - h], half[i], multiplier[i], shift));
 }
 
 void add(std::uint32_t* __restrict sums, const std::uint16_t* __restrict in, int n) {
-  for (int i = 0; i < n; ++i) sums[i] += in[i];
+  for (std::ptrdiff_t i = 0; i < n; ++i) sums[i] += in[i];
 }
 
 void down(std::uint32_t* __restrict sums, const std::uint16_t* __restrict enter, const std::uint16_t* __restrict leave,
           std::uint16_t* __restrict out, int n, Counts::Count count, int shift) {
-  for (int i = 0; i < n; ++i) {
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
     const std::uint32_t s = sums[i];
     out[i] = static_cast<std::uint16_t>(mean(s, count.half, count.multiplier, shift));
     sums[i] = s + enter[i] - leave[i];

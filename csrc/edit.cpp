@@ -21,9 +21,9 @@ struct Group {
 template <class T>
 void store_row(T* to, int step, const std::uint16_t* codes, const std::int16_t* chosen, int n, int shift) {
   if (!chosen && step == 1)
-    for (int i = 0; i < n; ++i) to[i] = static_cast<T>(codes[i] << shift);
+    for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = static_cast<T>(codes[i] << shift);
   else
-    for (int i = 0; i < n; ++i)
+    for (std::ptrdiff_t i = 0; i < n; ++i)
       if (!chosen || chosen[i]) to[i * step] = static_cast<T>(codes[i] << shift);
 }
 
@@ -130,14 +130,14 @@ class Editor {
     for (int y = 0; y < region.y.size(); ++y) {
       const std::uint16_t* from = painted_.rows[static_cast<std::size_t>(y)];
       std::uint16_t* codes = codes_.data();
-      for (int x = 0; x < width; ++x) codes[x] = static_cast<std::uint16_t>((from[x] + rounding) >> fraction);
+      for (std::ptrdiff_t x = 0; x < width; ++x) codes[x] = static_cast<std::uint16_t>((from[x] + rounding) >> fraction);
       const std::int16_t* chosen = nullptr;
       if (!whole) {
         const std::int16_t* alpha = cover_.row(y, alpha_.data());
         chosen = alpha;
         if (group) {
           std::int16_t* best = &group->best[c][group->offset(region.x.low, region.y.low + y)];
-          for (int x = 0; x < width; ++x) {
+          for (std::ptrdiff_t x = 0; x < width; ++x) {
             chosen_[static_cast<std::size_t>(x)] = alpha[x] > best[x];
             best[x] = std::max(best[x], alpha[x]);
           }
@@ -145,7 +145,7 @@ class Editor {
         }
         source.load(region.x.low, region.y.low + y, width, before_.data(), 0);
         const std::uint16_t* before = before_.data();
-        for (int x = 0; x < width; ++x)
+        for (std::ptrdiff_t x = 0; x < width; ++x)
           codes[x] = static_cast<std::uint16_t>((alpha[x] * codes[x] + (256 - alpha[x]) * before[x] + 128) >> 8);
       }
       char* row = static_cast<char*>(channel.data) + (region.y.low + y) * channel.stride;

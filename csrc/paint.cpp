@@ -10,9 +10,9 @@ namespace {
 template <class T>
 void load_row(const T* from, int step, int n, int shift, unsigned mask, int up, std::uint16_t* out) {
   if (step == 1)
-    for (int i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(((from[i] >> shift) & mask) << up);
+    for (std::ptrdiff_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(((from[i] >> shift) & mask) << up);
   else
-    for (int i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(((from[2 * i] >> shift) & mask) << up);
+    for (std::ptrdiff_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(((from[2 * i] >> shift) & mask) << up);
 }
 
 template <class T>
@@ -33,14 +33,14 @@ const std::uint8_t* mask_of(const Region& region, const Cover& cover, Scratch& s
   for (int y = 0; y < height; ++y) {
     const std::int16_t* alpha = cover.row(y, nullptr);
     std::uint8_t* to = mask + static_cast<std::ptrdiff_t>(y) * width;
-    for (int x = 0; x < width; ++x) to[x] = alpha[x] > 0;
+    for (std::ptrdiff_t x = 0; x < width; ++x) to[x] = alpha[x] > 0;
   }
   return mask;
 }
 
 void wide_down(std::uint32_t* sums, const std::uint16_t* enter, const std::uint16_t* leave, std::uint16_t* out, int n,
                std::uint32_t samples) {
-  for (int i = 0; i < n; ++i) {
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
     out[i] = static_cast<std::uint16_t>((sums[i] + samples / 2) / samples);
     sums[i] += static_cast<std::uint32_t>(enter[i]) - leave[i];
   }
@@ -99,7 +99,7 @@ void masked_pass(std::uint16_t* from, std::uint16_t* to, const std::uint8_t* mas
   std::fill_n(running, width, std::uint16_t{0});
   for (int y = 0; y <= std::min(h, height - 1); ++y) {
     box_rows().add(sums, ready(y), width);
-    for (int x = 0; x < width; ++x) running[x] = static_cast<std::uint16_t>(running[x] + mask[at(y) + x]);
+    for (std::ptrdiff_t x = 0; x < width; ++x) running[x] = static_cast<std::uint16_t>(running[x] + mask[at(y) + x]);
   }
   for (int y = 0; y < height; ++y) {
     const bool enters = y + h + 1 < height, leaves = y >= h;
@@ -142,13 +142,13 @@ void paint_blur(const Source& source, const Region& region, const Cover& cover, 
     for (int y = 0; y < height; ++y) {
       std::uint16_t* to_counts = counts + static_cast<std::ptrdiff_t>(y) * (width + 1);
       to_counts[0] = 0;
-      for (int x = 0; x < width; ++x)
+      for (std::ptrdiff_t x = 0; x < width; ++x)
         to_counts[x + 1] = static_cast<std::uint16_t>(to_counts[x] + mask[static_cast<std::ptrdiff_t>(y) * width + x]);
     }
     const auto load = [&](int y, std::uint16_t* row) {
       source.load(region.x.low, region.y.low + y, width, row, up);
       const std::uint8_t* bits = mask + static_cast<std::ptrdiff_t>(y) * width;
-      for (int x = 0; x < width; ++x) row[x] = static_cast<std::uint16_t>(row[x] * bits[x]);
+      for (std::ptrdiff_t x = 0; x < width; ++x) row[x] = static_cast<std::uint16_t>(row[x] * bits[x]);
     };
     for (int pass = 0; pass < passes; ++pass) {
       if (pass == 0)
@@ -191,7 +191,7 @@ void paint_pixels(const Source& source, const Region& region, const Cover& cover
     for (; y < end; ++y) {
       source.load(region.x.low, region.y.low + y, width, codes, 0);
       const std::uint8_t* bits = masked ? mask + static_cast<std::ptrdiff_t>(y) * width : nullptr;
-      for (int x = 0; x < width; ++x) {
+      for (std::ptrdiff_t x = 0; x < width; ++x) {
         const unsigned one = masked ? bits[x] : 1u;
         sums[column[x]] += codes[x] * one;
         counts[column[x]] += one;
@@ -200,7 +200,7 @@ void paint_pixels(const Source& source, const Region& region, const Cover& cover
     }
     for (int i = 0; i < across; ++i)
       if (counts[i]) sums[i] = (sums[i] + counts[i] / 2) / counts[i];
-    for (int x = 0; x < width; ++x) means[x] = static_cast<std::uint16_t>(sums[column[x]]);
+    for (std::ptrdiff_t x = 0; x < width; ++x) means[x] = static_cast<std::uint16_t>(sums[column[x]]);
   }
 }
 
