@@ -11,6 +11,7 @@ from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordL
 from anonfilter.filters import lavfi
 from anonfilter.filters.hold import Hold
 from anonfilter.frame import StreamInfo
+from anonfilter.io.demuxing import read_once
 from anonfilter.io.lavfi import check_filter
 from anonfilter.job import Job
 from anonfilter.options import parse_options
@@ -185,7 +186,7 @@ def _choose(
         if job.passes == 2 and not lane:
             raise PlanError("two passes were asked for, but no filter makes records")
         passes, why = job.passes, "asked for"
-    if passes == 2 and job.input in ("-", "pipe:", "pipe:0"):
+    if passes == 2 and read_once(job.input):
         raise PlanError(
             f"this graph needs two passes ({why}), and a pipe can be read once: save the input to a file"
         )

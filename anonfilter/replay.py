@@ -25,6 +25,10 @@ class Replay(RecordFilter):
         """Nothing to prepare."""
         super().open(env)
 
+    def close(self) -> None:
+        """Release the records."""
+        self._source.close()
+
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """The record that pass 1 made for this frame."""
         stored = next(self._records, None)

@@ -35,11 +35,11 @@ def run(job: Job) -> Report:
     """Run one job. Raises AnonfilterError (nothing is then left under the output's name); KeyboardInterrupt passes."""
     started = time.monotonic()
     reader = Reader(job)
-    plan = make_plan(job, reader.info)
-    for text in plan.warnings:
-        _log(job, "warning", text)
-    report = Report(passes=plan.passes)
     try:
+        plan = make_plan(job, reader.info)
+        for text in plan.warnings:
+            _log(job, "warning", text)
+        report = Report(passes=plan.passes)
         if plan.passes == 1:
             _render(job, plan, reader, Lane(plan.lane), report, started, 0)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -279,3 +280,25 @@ def test_interrupt_stops_cleanly(clip: Path, tmp_path: Path) -> None:
     assert child.returncode == 255, errors
     assert "Traceback" not in errors
     assert sorted(p.name for p in tmp_path.iterdir()) == ["long.mkv"]
+
+
+def test_length_counts_from_the_first_picture(clip: Path, tmp_path: Path) -> None:
+    """As ffmpeg: -t of the output counts from the first picture, also where the sound begins before it."""
+    late = tmp_path / "late.mp4"
+    with av.open(str(clip)) as source, av.open(str(late), "w") as made:
+        copies = {s.index: made.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "video":
+                shift = int(0.6 / packet.time_base)
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            packet.stream = copies[packet.stream.index]
+            made.mux(packet)
+    out, peer = tmp_path / "out.mp4", tmp_path / "peer.mp4"
+    run(job(late, out, ZONE, out_t=1.0))
+    assert len(lumas(out)) == 25
+    if shutil.which("ffmpeg"):
+        command = ["ffmpeg", "-v", "error", "-i", str(late), "-t", "1", "-c:v", "mpeg4", "-an", str(peer)]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        assert len(lumas(peer)) == 25

@@ -92,6 +92,8 @@ class Writer:
             self._until = Fraction(job.out_to).limit_denominator(1_000_000)
         if self._until is not None and self._until <= start:
             raise OutputError(f"{job.output}: -to or -t leaves nothing of the output")
+        self._length = None if self._until is None else self._until - start
+        self._video_end: Fraction | None = None
         self.done = False
 
     # -- opening --
@@ -224,11 +226,15 @@ class Writer:
         if self.done:
             return
         time = None if frame.pts is None else frame.pts * self._in.time_base
-        if time is not None and self._end is not None and time >= self._end:
-            self.done = True
-            return
         if time is not None and self._begin is not None and time < self._begin:
             return
+        if time is not None and self._length is not None:
+            # As ffmpeg's trim: -t counts from the first picture that is kept (copied audio: from the start).
+            if self._video_end is None:
+                self._video_end = time + self._length
+            if time >= self._video_end:
+                self.done = True
+                return
         have, want = (*frame.size, frame.av.format.name), (self._in.width, self._in.height, self._in.pix_fmt)
         if have != want:
             raise OutputError(
@@ -276,8 +282,10 @@ class Writer:
             try:
                 for packet in self._video.encode(picture):
                     container.mux_one(packet)
-            except EOFError:
-                return
+            except EOFError as error:
+                # The end of a flush; anywhere else a frame would be lost without a word.
+                if picture is not None:
+                    raise self._failed(f"the encoder ended at {t or 0:.3f} s", error, said) from error
             except (av.error.FFmpegError, ValueError) as error:
                 where = "at the end" if t is None else f"at {t:.3f} s"
                 raise self._failed(f"writing failed {where}", error, said) from error
