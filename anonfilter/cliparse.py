@@ -137,6 +137,9 @@ class _Walker:
         setattr(command if hasattr(command, dest) else command.job, dest, value)
 
     def finish(self) -> None:
+        if self.command.dump_plan and not self.outputs and (self.flags or self.others):
+            # A plan needs no output file; what is said of the output still shapes it.
+            self.outputs.append(self.file("", "output"))
         trailing = [f"-{name}" for name in (*(n for n, _ in self.flags.values()), *self.others)]
         if trailing:
             raise UsageError(

@@ -401,3 +401,10 @@ def test_the_reference_pages_are_fresh() -> None:
         capture_output=True, text=True,
                           timeout=60, cwd="/")  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_plan_needs_no_output(tmp_path: Path) -> None:
+    command = parse("-i a -vf zone,fill -crf 20 -dump_plan")
+    assert (command.job.graph, command.job.output, command.dump_plan) == ("zone,fill", "", True)
+    with pytest.raises(UsageError, match="Trailing option"):
+        parse("-i a b.mp4 -vf zone,fill -dump_plan")
