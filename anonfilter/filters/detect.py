@@ -48,7 +48,7 @@ class Detect(Sampler):
         ),
         Option(
             "coarse", "int", None,
-            "look once more with the picture so many times smaller, for objects that fill it; 0: not (default: the "
+            "look once more with the picture so many times smaller, for objects that fill it or that its edge cuts; 0: not (default: the "
             "model's)",
             min=0, max=32, per_item=True,
         ),
