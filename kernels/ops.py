@@ -157,10 +157,10 @@ def letterbox(
 
     size: (W, H) of the tensor. The frame, or its part `crop` (x0, y0, x1, y1 in luma samples of the coded frame),
     is turned upright (rotation: clockwise degrees 0, 90, 180, 270; hflip: then mirrored), fitted into `room` (W, H;
-    default: the whole tensor) and centred; averaged over areas when it shrinks, interpolated linearly when it grows. The value is
-    (rgb - mean) * scale with rgb in 0..255; around the picture (pad - mean) * scale. mean, scale and pad are in the
-    order of the tensor's channels (R, G, B, or B, G, R with bgr). matrix: bt709, bt601 or bt2020. out: written and
-    returned when given: float32 (3, H, W), contiguous. Raises TypeError or ValueError.
+    default: the whole tensor) and centred; averaged over areas when it shrinks, interpolated linearly when it grows.
+    The value is (rgb - mean) * scale with rgb in 0..255; around the picture (pad - mean) * scale. mean, scale and
+    pad are in the order of the tensor's channels (R, G, B, or B, G, R with bgr). matrix: bt709, bt601 or bt2020.
+    out: written and returned when given: float32 (3, H, W), contiguous. Raises TypeError or ValueError.
     """
     run = _backend(backend).letterbox
     height, width = _check_planes(planes, fmt, writable=False)

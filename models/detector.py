@@ -29,12 +29,12 @@ is for. Smaller ones are seen better by the full look, and here are mostly wrong
 BORDER = 1.5
 """The coarse look's tensor is so many times larger than the picture in it; the rest is plain border. Nets learnt from
 whole faces, and find one that the picture's edge cuts when there is something beyond that edge: of the pianist's
-profile in bench/truth/speech-cuts-360p.json, who leaves the picture and comes back, 53 of 62 frames were covered without
-the border and all are with it."""
+profile in bench/truth/speech-cuts-360p.json, who leaves the picture and comes back, 53 of 62 frames were covered
+without the border and all are with it."""
 
 SURE, PART = 0.7, 0.1
-"""A box of the coarse look is dropped where the full look has an object of at least this score inside it that is at least
-this share of it."""
+"""A box of the coarse look is dropped where the full look has an object of at least this score inside it that is at
+least this share of it."""
 
 
 class Detector:
@@ -73,6 +73,8 @@ class Detector:
                 looks.append((small, _inner(small)))
         self.model = model
         self.thresh = model.thresh if thresh is None else thresh
+        # Who asks for more of the full look asks for as much more of the coarse one.
+        self._coarse_thresh = min(1.0, (model.coarse_thresh or model.thresh) * self.thresh / model.thresh)
         self._close_up = CLOSE_UP * min(picture)
         self._family = kind(model.classes, model.nms)
         self._looks: list[_Look] = []
@@ -151,7 +153,7 @@ class Detector:
 
     def _is_close_up(self, item: Detection) -> bool:
         x0, y0, x1, y1 = item.box
-        return max(x1 - x0, y1 - y0) >= self._close_up
+        return item.score >= self._coarse_thresh and max(x1 - x0, y1 - y0) >= self._close_up
 
     def _merged(self, found: list[Detection]) -> list[Detection]:
         boxes = np.array([item.box for item in found], np.float64).reshape(-1, 4)
@@ -172,8 +174,8 @@ class _Look:
 
 
 def _is_told(item: Detection, found: Sequence[Detection]) -> bool:
-    """Whether a box of the coarse look is a sure object of the full look with what is around it: head and shoulders look
-    like a face when they are small."""
+    """Whether a box of the coarse look is a sure object of the full look with what is around it: head and shoulders
+    look like a face when they are small."""
     x0, y0, x1, y1 = item.box
     for other in found:
         a0, b0, a1, b1 = other.box
