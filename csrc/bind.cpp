@@ -105,13 +105,17 @@ PYBIND11_MODULE(_cpu, m) {
   // The units' divisions by themselves. Sums (a column of each) of n samples, to rounded means: as in the columns of a
   // rectangle; in a column of an ellipse that has n samples in the mask.
   m.def("column_means", [](const Sums& sums, int n) {
-    std::vector<std::uint32_t> columns(sums.data(), sums.data() + sums.size());
-    columns.resize(columns.size() + row_slack);
-    const std::vector<std::uint16_t> zeros(columns.size());
-    std::vector<std::uint16_t> out(columns.size());
     const Division division = division_by(n);
-    unit().down(columns.data(), {zeros.data(), 0, zeros.data(), 0, out.data(), 0}, &division, 1, sums.size());
-    return py::array_t<std::uint16_t>(sums.size(), out.data());
+    const std::vector<std::uint16_t> zeros(2 * row_slack);
+    py::array_t<std::uint16_t> out(sums.size());
+    for (py::ssize_t i = 0; i < sums.size(); ++i) {
+      std::vector<std::uint32_t> columns(2 * row_slack, sums.data()[i]);  // all alike: their order is the unit's own
+      std::uint16_t means[2 * row_slack];
+      unit().down(columns.data(), {zeros.data(), 0, zeros.data(), 0, means, 0}, &division, 1, row_slack);
+      if (std::count(means, means + row_slack, means[0]) != row_slack) throw std::runtime_error("lanes differ");
+      out.mutable_data()[i] = means[0];
+    }
+    return out;
   });
   m.def("span_means", [](const Sums& sums, int n) {
     std::vector<std::uint32_t> columns(sums.data(), sums.data() + sums.size());

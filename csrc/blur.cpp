@@ -182,7 +182,7 @@ class SpanPasses : Passes {
     for (int y = 0; y < first; ++y) {
       ready(y);
       const Range r = span(y, x0, x1);
-      unit_.add(sums + r.low, rows_ + y * stride_ + r.low, 0, 1, r.size());
+      unit_.update(sums + r.low, rows_ + y * stride_ + r.low, zeros_, r.size());
     }
     for (int y = 0; y < height_; ++y) {
       const Range r = span(y, x0, x1), above = span(y - h_, x0, x1), below = span(y + h_, x0, x1);

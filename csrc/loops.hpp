@@ -7,21 +7,57 @@
 namespace anonfilter {
 namespace {
 
-template <class T>
-inline void load_samples(const T* __restrict from, int step, std::ptrdiff_t n, int shift, unsigned mask, int up,
-                         std::uint16_t* __restrict out) {
+template <int Value>
+struct Constant {
+  static constexpr int value = Value;
+};
+
+// Calls run with the number of bits below a code as a constant: compilers shift 16-bit samples by constants in 16 bits,
+// by variables in 32. 8, 10 and 12 bits, and codes as they are.
+template <class Run>
+inline void with_bits(int bits, const Run& run) {
+  switch (bits) {
+    case 0: return run(Constant<0>{});
+    case 4: return run(Constant<4>{});
+    case 6: return run(Constant<6>{});
+    case 8: return run(Constant<8>{});
+    default: break;
+  }
+  __builtin_unreachable();  // kernels/formats.py has no other depths
+}
+
+template <int Up>
+inline void load_bytes(const std::uint8_t* __restrict from, int step, std::ptrdiff_t n, std::uint16_t* __restrict out) {
   if (step == 1)
-    for (std::ptrdiff_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(((from[i] >> shift) & mask) << up);
+    for (std::ptrdiff_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(from[i] << Up);
   else
-    for (std::ptrdiff_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(((from[2 * i] >> shift) & mask) << up);
+    for (std::ptrdiff_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(from[2 * i] << Up);
+}
+
+template <int Up, int Shift>
+inline void load_words(const std::uint16_t* __restrict from, int step, std::ptrdiff_t n, unsigned mask,
+                       std::uint16_t* __restrict out) {
+  const auto keep = static_cast<std::uint16_t>(mask);
+  const auto code = [&](std::uint16_t word) {
+    return static_cast<std::uint16_t>(static_cast<std::uint16_t>(static_cast<std::uint16_t>(word >> Shift) & keep) << Up);
+  };
+  if (step == 1)
+    for (std::ptrdiff_t i = 0; i < n; ++i) out[i] = code(from[i]);
+  else
+    for (std::ptrdiff_t i = 0; i < n; ++i) out[i] = code(from[2 * i]);
 }
 
 void load_row(const void* from, int itemsize, int step, std::ptrdiff_t n, int shift, unsigned mask, int up,
               std::uint16_t* out) {
-  if (itemsize == 1)
-    load_samples(static_cast<const std::uint8_t*>(from), step, n, shift, mask, up, out);
-  else
-    load_samples(static_cast<const std::uint16_t*>(from), step, n, shift, mask, up, out);
+  with_bits(up, [&](auto bits) {
+    constexpr int by = decltype(bits)::value;
+    if (itemsize == 1)
+      load_bytes<by>(static_cast<const std::uint8_t*>(from), step, n, out);
+    else if (shift == 0)
+      load_words<by, 0>(static_cast<const std::uint16_t*>(from), step, n, mask, out);
+    else
+      load_words<by, 6>(static_cast<const std::uint16_t*>(from), step, n, mask, out);  // P010's
+  });
 }
 
 void blend_row(const std::uint16_t* __restrict from, int fraction, const std::int16_t* __restrict alpha,
@@ -42,16 +78,15 @@ void choose_row(const std::int16_t* __restrict alpha, std::int16_t* __restrict b
   }
 }
 
-// T: a sample; Pair: two of them. Of interleaved samples the whole pair is read and written, and its other half stays.
-template <class T, class Pair>
-inline void store_samples(const std::uint16_t* __restrict from, int fraction, const std::int16_t* __restrict chosen,
-                          char* row, int step, int shift, std::ptrdiff_t n) {
-  // Codes have 16 - fraction bits, and at most 16: the rounded state fits 16 bits, see DESIGN 5.
-  const auto rounding = static_cast<std::uint16_t>(fraction ? 1 << (fraction - 1) : 0);
+template <class T, int Fraction, int Shift>
+inline void store_samples(const std::uint16_t* __restrict from, const std::int16_t* __restrict chosen, T* __restrict to,
+                          int step, std::ptrdiff_t n) {
+  // The greatest mean is the top code followed by zeros, so that rounding stays within 16 bits.
+  constexpr auto rounding = static_cast<std::uint16_t>(Fraction ? 1 << Fraction >> 1 : 0);
   const auto word = [&](std::ptrdiff_t i) {
-    return static_cast<T>(static_cast<std::uint16_t>(static_cast<std::uint16_t>(from[i] + rounding) >> fraction) << shift);
+    const auto code = static_cast<std::uint16_t>(static_cast<std::uint16_t>(from[i] + rounding) >> Fraction);
+    return static_cast<T>(code << Shift);
   };
-  T* __restrict to = reinterpret_cast<T*>(row);
   if (step == 1 && !chosen) {
     for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = word(i);
   } else if (step == 1) {
@@ -69,10 +104,15 @@ inline void store_samples(const std::uint16_t* __restrict from, int fraction, co
 
 void store_row(const std::uint16_t* from, int fraction, const std::int16_t* chosen, void* to, int itemsize, int step,
                int shift, std::ptrdiff_t n) {
-  if (itemsize == 1)
-    store_samples<std::uint8_t, std::uint16_t>(from, fraction, chosen, static_cast<char*>(to), step, shift, n);
-  else
-    store_samples<std::uint16_t, std::uint32_t>(from, fraction, chosen, static_cast<char*>(to), step, shift, n);
+  with_bits(fraction, [&](auto bits) {
+    constexpr int by = decltype(bits)::value;
+    if (itemsize == 1)
+      store_samples<std::uint8_t, by, 0>(from, chosen, static_cast<std::uint8_t*>(to), step, n);
+    else if (shift == 0)
+      store_samples<std::uint16_t, by, 0>(from, chosen, static_cast<std::uint16_t*>(to), step, n);
+    else
+      store_samples<std::uint16_t, by, 6>(from, chosen, static_cast<std::uint16_t*>(to), step, n);
+  });
 }
 
 }  // namespace

@@ -80,17 +80,22 @@ void along(const std::uint16_t* __restrict in, std::uint16_t* __restrict out, st
   store(out + n, U16{});
 }
 
+// add and down keep their sums in the order of unpack.
 void add(std::uint32_t* __restrict sums, const std::uint16_t* __restrict in, std::ptrdiff_t stride, std::ptrdiff_t rows,
          std::ptrdiff_t n) {
   std::ptrdiff_t r = 0;
-  for (; r + 4 <= rows; r += 4, in += 4 * stride)
-    for (std::ptrdiff_t i = 0; i < n; i += lanes) {
-      const U32 a = widen(in + i) + widen(in + stride + i);
-      const U32 b = widen(in + 2 * stride + i) + widen(in + 3 * stride + i);
-      store(sums + i, load(sums + i) + (a + b));
+  for (; r + 2 <= rows; r += 2, in += 2 * stride)
+    for (std::ptrdiff_t i = 0; i < n; i += 2 * lanes) {
+      const Pair x = unpack(in + i), y = unpack(in + stride + i);
+      store(sums + i, load(sums + i) + (x.a + y.a));
+      store(sums + i + lanes, load(sums + i + lanes) + (x.b + y.b));
     }
   for (; r < rows; ++r, in += stride)
-    for (std::ptrdiff_t i = 0; i < n; i += lanes) store(sums + i, load(sums + i) + widen(in + i));
+    for (std::ptrdiff_t i = 0; i < n; i += 2 * lanes) {
+      const Pair x = unpack(in + i);
+      store(sums + i, load(sums + i) + x.a);
+      store(sums + i + lanes, load(sums + i + lanes) + x.b);
+    }
 }
 
 // Some rows at once, so that sums are loaded and stored once for all of them.
@@ -113,9 +118,10 @@ UNIT_INLINE void down_rows(std::uint32_t* __restrict sums, const Lines& lines, c
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       store(out + r * out_stride + i,
-            pack(mean(a, multiplier[r], half[r], shift[r]), mean(b, multiplier[r], half[r], shift[r])));
-      a += widen(enter + r * enter_stride + i) - widen(leave + r * leave_stride + i);
-      b += widen(enter + r * enter_stride + i + lanes) - widen(leave + r * leave_stride + i + lanes);
+            repack({mean(a, multiplier[r], half[r], shift[r]), mean(b, multiplier[r], half[r], shift[r])}));
+      const Pair x = unpack(enter + r * enter_stride + i), y = unpack(leave + r * leave_stride + i);
+      a += x.a - y.a;
+      b += x.b - y.b;
     }
     store(sums + i, a);
     store(sums + i + lanes, b);

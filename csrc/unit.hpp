@@ -61,7 +61,8 @@ struct Unit {
   // Means of the windows along one row, and zeros behind it. sums: room for n running sums, what is before, and slack.
   void (*along)(const std::uint16_t* in, std::uint16_t* out, std::ptrdiff_t n, const Window& window, std::uint32_t* sums);
 
-  // sums[i] += the samples i of some rows.
+  // sums[i] += the samples i of some rows. Where in its register sample i's sum lies is the unit's own business, for
+  // `add` and `down` alone; there is slack behind n.
   void (*add)(std::uint32_t* sums, const std::uint16_t* in, std::ptrdiff_t stride, std::ptrdiff_t rows, std::ptrdiff_t n);
 
   // For each of some rows: out[i] = the mean of sums[i]; then sums[i] += enter[i] - leave[i].

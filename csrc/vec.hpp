@@ -43,9 +43,37 @@ UNIT_INLINE void store(std::uint16_t* p, U16 v) { *reinterpret_cast<U16At*>(p) =
 UNIT_INLINE U32 splat(std::uint32_t v) { return v - U32{}; }
 UNIT_INLINE I32 splat_signed(std::int32_t v) { return v - I32{}; }
 
-// `lanes` 16-bit samples as 32-bit lanes.
+// `lanes` 16-bit samples as 32-bit lanes. GCC 12 makes four instructions of the general form.
 UNIT_INLINE U32 widen(const std::uint16_t* p) {
+#if defined(__AVX512F__) && SIMD_BYTES == 64
+  return reinterpret_cast<U32>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#elif defined(__AVX2__) && SIMD_BYTES == 32
+  return reinterpret_cast<U32>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#elif defined(__SSE4_1__) && SIMD_BYTES == 16
+  return reinterpret_cast<U32>(_mm_cvtepu16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+#else
   return __builtin_convertvector(*reinterpret_cast<const Half16At*>(p), U32);
+#endif
+}
+
+// 2 * lanes samples as two registers, in an order that is each unit's own, and back: what unpacks and packs cheapest.
+struct Pair {
+  U32 a, b;
+};
+
+UNIT_INLINE Pair unpack(const std::uint16_t* p) {
+#if defined(__AVX512BW__) && SIMD_BYTES == 64
+  const __m512i v = _mm512_loadu_si512(p), zero = _mm512_setzero_si512();
+  return {reinterpret_cast<U32>(_mm512_unpacklo_epi16(v, zero)), reinterpret_cast<U32>(_mm512_unpackhi_epi16(v, zero))};
+#elif defined(__AVX2__) && SIMD_BYTES == 32
+  const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), zero = _mm256_setzero_si256();
+  return {reinterpret_cast<U32>(_mm256_unpacklo_epi16(v, zero)), reinterpret_cast<U32>(_mm256_unpackhi_epi16(v, zero))};
+#elif defined(__SSE4_1__) && SIMD_BYTES == 16
+  const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), zero = _mm_setzero_si128();
+  return {reinterpret_cast<U32>(_mm_unpacklo_epi16(v, zero)), reinterpret_cast<U32>(_mm_unpackhi_epi16(v, zero))};
+#else
+  return {widen(p), widen(p + lanes)};
+#endif
 }
 
 // v moved up by 1, 2, 4 or 8 lanes, zeros coming in; and its last lane in all lanes.
@@ -133,6 +161,17 @@ UNIT_INLINE U16 pack(U32 a, U32 b) {
   out.halves[0] = __builtin_convertvector(a, Half16);
   out.halves[1] = __builtin_convertvector(b, Half16);
   return out.whole;
+#endif
+}
+
+// What unpack takes apart, of lanes that hold no more than 16 bits.
+UNIT_INLINE U16 repack(Pair v) {
+#if defined(__AVX512BW__) && SIMD_BYTES == 64
+  return reinterpret_cast<U16>(_mm512_packus_epi32(reinterpret_cast<__m512i>(v.a), reinterpret_cast<__m512i>(v.b)));
+#elif defined(__AVX2__) && SIMD_BYTES == 32
+  return reinterpret_cast<U16>(_mm256_packus_epi32(reinterpret_cast<__m256i>(v.a), reinterpret_cast<__m256i>(v.b)));
+#else
+  return pack(v.a, v.b);
 #endif
 }
 
