@@ -80,7 +80,7 @@ PYBIND11_MODULE(_cpu, m) {
     for (const UnitInfo& row : units()) rows.emplace_back(row.name, row.built, row.runs, row.by_name);
     return rows;
   });
-  m.def("threads", &threads);
+  m.def("threads", [] { return std::make_tuple(threads(), least_work()); });
   m.def("set_threads", &set_threads);
   m.def("blur", [](const std::vector<py::array>& planes, const FormatTuple& format, const Ints& targets, const Masks& masks,
                    int feather, int passes) {

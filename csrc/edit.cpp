@@ -8,9 +8,6 @@
 namespace anonfilter {
 namespace {
 
-// Samples times passes below which waking a thread costs more than it brings: about 0.1 ms of work.
-constexpr std::int64_t worth_a_thread = 200000;
-
 std::int64_t area(const Region& r) { return static_cast<std::int64_t>(r.x.size()) * r.y.size(); }
 
 // Regions of one plane that overlap, directly or through others: written by one thread, one after the other.
@@ -113,7 +110,7 @@ class Editor {
     if (effect_.kind == Kind::fill)
       return fill(job, static_cast<std::uint16_t>(effect_.color[component] << (format_.depth - 8)));
     // A wide flat region has no rows and columns to share; a small one is not worth it.
-    const int useful = static_cast<int>(std::min<std::int64_t>(threads, area(job.region) * effect_.passes / worth_a_thread));
+    const int useful = static_cast<int>(std::min<std::int64_t>(threads, area(job.region) * effect_.passes / least_work()));
     if (cover_.full()) return blur_full(job, effect_.passes, format_.depth, useful);
     if (cover_.spans()) return blur_spans(job, effect_.passes, format_.depth, useful);
     blur_bitmap(job, effect_.passes, format_.depth);
@@ -134,7 +131,7 @@ void edit(const Plane* planes, int plane_count, const Format& format, const std:
   std::stable_sort(clusters.begin(), clusters.end(), [](const Cluster& a, const Cluster& b) { return a.cost > b.cost; });
   std::int64_t total = 0;
   for (const Cluster& cluster : clusters) total += cluster.cost;
-  const int most = static_cast<int>(std::min<std::int64_t>(threads(), total / worth_a_thread));
+  const int most = static_cast<int>(std::min<std::int64_t>(threads(), total / least_work()));
   // Those that would keep one thread busy for longer than its share are shared out themselves, one after the other.
   std::size_t large = 0;
   while (most > 1 && large < clusters.size() && clusters[large].cost > total / most) ++large;

@@ -28,6 +28,7 @@ int allowed() {
 }
 
 std::atomic<int> limit{0};
+std::atomic<std::int64_t> least{200000};  // about 0.1 ms
 
 class Pool {
  public:
@@ -121,7 +122,12 @@ int threads() {
   return set ? set : allowed();
 }
 
-void set_threads(int count) { limit = std::max(1, std::min(count, most_threads)); }
+std::int64_t least_work() { return least; }
+
+void set_threads(int count, std::int64_t work) {
+  limit = std::max(1, std::min(count, most_threads));
+  least = std::max<std::int64_t>(1, work);
+}
 
 void in_parallel(int most, int count, const std::function<void(int)>& task) {
   const int helpers = std::min({most, count, threads()}) - 1;

@@ -45,21 +45,21 @@ def units() -> list[Unit]:
 
 
 @contextmanager
-def using(unit: str | None = None, threads: int | None = None) -> Iterator[None]:
+def using(unit: str | None = None, threads: int | None = None, least: int | None = None) -> Iterator[None]:
     """Runs another unit, or on another number of threads, for tests and benchmarks; the whole process is affected.
 
+    threads: 1 keeps all work in the calling thread; at most 8. least: samples times passes that are worth a thread.
     Raises ValueError for a unit that is unknown or cannot run here.
     """
-    before = _cpu.unit(), _cpu.threads()
+    unit_before, (threads_before, least_before) = _cpu.unit(), _cpu.threads()
     try:
         if unit is not None:
             _cpu.use_unit(unit)
-        if threads is not None:
-            _cpu.set_threads(threads)
+        _cpu.set_threads(threads_before if threads is None else threads, least_before if least is None else least)
         yield
     finally:
-        _cpu.use_unit(before[0])
-        _cpu.set_threads(before[1])
+        _cpu.use_unit(unit_before)
+        _cpu.set_threads(threads_before, least_before)
 
 
 def blur(
