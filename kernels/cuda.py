@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from anonfilter.kernels.worklist import WorkList
+from anonfilter.kernels.formats import PixFmt
+from anonfilter.kernels.letterbox import Letterbox
+from anonfilter.kernels.worklist import THREADS, WorkList
 
 
 class Launch(NamedTuple):
@@ -44,3 +46,8 @@ def pixelize_launches(work: WorkList) -> list[Launch]:
 def fill_launches(work: WorkList) -> list[Launch]:
     """One launch."""
     return [Launch(f"fill_u{8 * work.fmt.itemsize}", len(work.row_tiles), None, None)]
+
+
+def letterbox_launches(fmt: PixFmt, box: Letterbox) -> list[Launch]:
+    """One launch; its target is the tensor."""
+    return [Launch(f"letterbox_u{8 * fmt.itemsize}", -(-box.size[0] * box.size[1] // THREADS), None, "tensor")]

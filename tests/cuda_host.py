@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from anonfilter.kernels import cuda, worklist
+from anonfilter.kernels import cuda, taps, worklist
+from anonfilter.kernels.letterbox import Letterbox
 
 SOURCES = Path(__file__).resolve().parent.parent / "csrc" / "cuda"
 POISON = 0xA5
@@ -71,3 +72,27 @@ class Host:
             assert (buffer[-64:] == POISON).all(), f"written behind {name}"
         assert np.array_equal(words, before)
         return out
+
+    def letterbox(
+        self,
+        planes: object,
+        box: Letterbox,
+        siting: str,
+        matrix: np.ndarray,
+        normalise: tuple[tuple[float, float, float], ...],
+        dtype: type = np.float32,
+    ) -> np.ndarray:
+        """The tensor (3, H, W) of planes; normalise: mean, scale, pad."""
+        height, width = planes.arrays[0].shape
+        words = taps.pack(
+            planes.fmt, width, height, box, siting, matrix, *normalise, dtype == np.float16,
+            tuple(a.__array_interface__["data"][0] for a in planes.arrays),
+            tuple(a.strides[0] for a in planes.arrays),
+        )
+        size = 3 * box.size[0] * box.size[1] * np.dtype(dtype).itemsize
+        memory = np.full(size + 128, POISON, np.uint8)
+        ((kernel, blocks, _, _),) = cuda.letterbox_launches(planes.fmt, box)
+        self.launch(kernel, blocks + 1, [words.ctypes.data, 0, memory.ctypes.data + 64])
+        assert (memory[:64] == POISON).all()
+        assert (memory[-64:] == POISON).all()
+        return memory[64:-64].view(dtype).reshape(3, box.size[1], box.size[0])

@@ -10,7 +10,7 @@
 #define BARRIER(site) __syncthreads()
 #endif
 
-#define KERNEL extern "C" __global__ void __launch_bounds__(256)
+#define KERNEL extern "C" __global__ void __launch_bounds__(256, 4)
 
 namespace anonfilter {
 

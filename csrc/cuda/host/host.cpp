@@ -158,11 +158,6 @@ void call(void* const* a) {
   kernel(static_cast<Words>(a[0]), static_cast<const anonfilter::u16*>(a[1]), static_cast<anonfilter::u16*>(a[2]));
 }
 
-template <void (*kernel)(Words, const float*, void*)>
-void call_letterbox(void* const* a) {
-  kernel(static_cast<Words>(a[0]), static_cast<const float*>(a[1]), a[2]);
-}
-
 constexpr struct {
   const char* name;
   void (*call)(void* const*);
@@ -173,6 +168,7 @@ constexpr struct {
     {"cell_means_u8", call<cell_means_u8>},       {"cell_means_u16", call<cell_means_u16>},
     {"pixelize_u8", call<pixelize_u8>},           {"pixelize_u16", call<pixelize_u16>},
     {"fill_u8", call<fill_u8>},                   {"fill_u16", call<fill_u16>},
+    {"letterbox_u8", call<letterbox_u8>},         {"letterbox_u16", call<letterbox_u16>},
 };
 
 }  // namespace

@@ -7,10 +7,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #define __device__
 #define __global__
-#define __launch_bounds__(n)
+#define __launch_bounds__(threads, blocks)
 
 // Shared memory is filled with a pattern before each block, and has such a border behind each array.
 #define SHARED(type, name, n) type* const name = static_cast<type*>(shim::shared(__LINE__, sizeof(type) * (n)))
@@ -31,6 +32,22 @@ struct Index {
 
 void* shared(int line, std::size_t bytes);
 void barrier(int site);
+
+// IEEE 754 binary16, ties to even.
+inline std::uint16_t half_bits(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const std::uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7fffu);
+  if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
+  // Below 2^-14 the step is 2^-24; the implicit bit moves right with the exponent.
+  const int exponent = static_cast<int>(magnitude >> 23) - 127;
+  if (exponent < -25) return static_cast<std::uint16_t>(sign);
+  const int drop = exponent < -14 ? -1 - exponent : 13;
+  const std::uint32_t kept = exponent < -14 ? (magnitude & 0x7fffffu) | 0x800000u : magnitude - ((127u - 15u) << 23);
+  const std::uint32_t half = kept >> drop, rest = kept & ((1u << drop) - 1u), middle = 1u << (drop - 1);
+  return static_cast<std::uint16_t>(sign | (half + (rest > middle || (rest == middle && (half & 1u)))));
+}
 
 // All lanes of the warp hand in a value; then each may look at any.
 const std::uint32_t* exchange(std::uint32_t value);
