@@ -65,18 +65,17 @@ def pack(
     height: int,
     box: Letterbox,
     siting: str,
-    matrix: npt.NDArray[np.float64],
-    mean: Triple,
-    scale: Triple,
-    pad: Triple,
+    colour: tuple[npt.NDArray[np.float64], Triple, Triple, Triple],
     half: bool,
     addresses: tuple[int, ...],
     pitches: tuple[int, ...],
 ) -> npt.NDArray[np.int32]:
     """The kernel's words: frame of width x height luma samples, arguments as `ops.letterbox` completes them.
 
-    half: the tensor is float16, not float32. addresses, pitches: of each plane, in bytes.
+    colour: matrix (3, 4), mean, scale, pad. half: the tensor is float16, not float32. addresses, pitches: of each
+    plane, in bytes.
     """
+    matrix, mean, scale, pad = colour
     parts = components(fmt, width, height, siting)
     across, down = box.inner[::-1] if box.swap else box.inner
     kept = min(fmt.depth, 10)

@@ -1,18 +1,21 @@
-"""Runs the CUDA sources on the host: builds csrc/cuda/host with g++, and launches what the backend would launch."""
+"""Runs the CUDA sources on the host: builds csrc/cuda/host with g++, and stands in for the device below the backend."""
 
 from __future__ import annotations
 
 import ctypes
 import subprocess
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from anonfilter.kernels import cuda, taps, worklist
-from anonfilter.kernels.letterbox import Letterbox
+from anonfilter.kernels import cuda, worklist
 
 SOURCES = Path(__file__).resolve().parent.parent / "csrc" / "cuda"
 POISON = 0xA5
+BORDER = 256
 
 
 def build(folder: Path, sources: Path = SOURCES, drop_barrier: int = 0) -> Path:
@@ -24,75 +27,97 @@ def build(folder: Path, sources: Path = SOURCES, drop_barrier: int = 0) -> Path:
     return out
 
 
-class Host:
-    """The kernels of one library."""
+class HostMemory:
+    """Memory between two borders."""
 
-    def __init__(self, path: Path) -> None:
-        self._run = ctypes.CDLL(str(path)).run
+    def __init__(self, size: int) -> None:
+        self.all = np.full(size + 2 * BORDER, POISON, np.uint8)
+        self.address = self.all.ctypes.data + BORDER
+
+    def check(self) -> None:
+        """Raises AssertionError when a border was written to."""
+        assert (self.all[:BORDER] == POISON).all(), "written before memory"
+        assert (self.all[-BORDER:] == POISON).all(), "written behind memory"
+
+
+class HostDevice:
+    """cudadevice.Device over one library. Memory is poisoned anew before each operation.
+
+    descending: blocks, warps and lanes run in descending order. launched: names of the kernels so far.
+    """
+
+    def __init__(self, library: Path) -> None:
+        self._run = ctypes.CDLL(str(library)).run
         self._run.restype = ctypes.c_char_p
         self._run.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+        self._memory: weakref.WeakSet[HostMemory] = weakref.WeakSet()
+        self.descending = False
         self.launched: list[str] = []
+        self.allocated = 0
 
-    def launch(self, kernel: str, blocks: int, arguments: list[int], descending: bool = False) -> None:
-        """One launch; blocks and threads run in ascending or descending order. Raises RuntimeError."""
+    @contextmanager
+    def ordered(self) -> Iterator[None]:
+        for item in self._memory:
+            item.all[:] = POISON
+        yield
+        for item in self._memory:
+            item.check()
+
+    def memory(self, size: int) -> HostMemory:
+        self.allocated += 1
+        memory = HostMemory(size)
+        self._memory.add(memory)
+        return memory
+
+    def upload(self, address: int, words: np.ndarray) -> None:
+        ctypes.memmove(address, words.ctypes.data, words.nbytes)
+
+    def copy_in(self, to: int, to_pitch: int, source: int, source_pitch: int, row: int, rows: int) -> None:
+        assert min(to_pitch, source_pitch) >= row
+        for y in range(rows):
+            ctypes.memmove(to + y * to_pitch, source + y * source_pitch, row)
+
+    copy_out = copy_in
+
+    def launch(self, kernel: str, blocks: int, arguments: Sequence[int]) -> None:
+        # More blocks than there is work, as a captured graph may have.
         pointers = (ctypes.c_void_p * len(arguments))(*arguments)
-        error = self._run(kernel.encode(), blocks, worklist.THREADS, descending, pointers)
+        error = self._run(kernel.encode(), blocks + 2, worklist.THREADS, self.descending, pointers)
         if error:
             raise RuntimeError(f"{kernel}: {error.decode()}")
         self.launched.append(kernel)
 
-    def run(self, case: object, descending: bool = False) -> object:
-        """The planes of a kernel_cases.Case after its operation. Writes outside of the scratch buffers are errors."""
+    def finish(self) -> None:
+        pass
+
+
+class OnDevice:
+    """An array that says it lies in CUDA memory, though here it is the host's."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.shape = array.shape
+        self.__cuda_array_interface__ = array.__array_interface__ | {"strides": array.strides}
+
+
+class Host:
+    """The backend on one library."""
+
+    def __init__(self, library: Path) -> None:
+        self.device = HostDevice(library)
+        self.runner = cuda.Runner(self.device)
+
+    def run(self, case: object, descending: bool = False, on_device: bool = False) -> object:
+        """The planes of a kernel_cases.Case after its operation; on_device: edited where they lie."""
         out = case.planes.copy()
         options = dict(case.options)
         feather, siting = options.pop("feather"), options.pop("siting")
         height, width = out.arrays[0].shape
-        work = worklist.build(
-            out.fmt, width, height, case.targets, feather, siting,
-            windows=case.op == "blur", cells=options.get("cells", 0), color=options.get("color", (0, 0, 0)),
-        )
-        words = work.pack(
-            [a.__array_interface__["data"][0] for a in out.arrays],
-            [a.strides[0] for a in out.arrays],
-        )
-        sizes = {"a": work.scratch, "b": work.scratch, "cells": work.cells}
-        buffers = {name: np.full(2 * size + 128, POISON, np.uint8) for name, size in sizes.items()}
-        before = words.copy()
-        launches = {
-            "blur": lambda: cuda.blur_launches(work, options["passes"]),
-            "pixelize": lambda: cuda.pixelize_launches(work),
-            "fill": lambda: cuda.fill_launches(work),
-        }[case.op]()
-        for kernel, blocks, source, target in launches:
-            pointers = [buffers[name].ctypes.data + 64 if name else 0 for name in (source, target)]
-            # More blocks than tiles, as a captured graph has them.
-            self.launch(kernel, blocks + 2, [words.ctypes.data, *pointers], descending)
-        for name, buffer in buffers.items():
-            assert (buffer[:64] == POISON).all(), f"written before {name}"
-            assert (buffer[-64:] == POISON).all(), f"written behind {name}"
-        assert np.array_equal(words, before)
+        own = {} if case.op == "blur" else {"windows": False, **options}
+        work = worklist.build(out.fmt, width, height, case.targets, feather, siting, **own)
+        if case.op == "blur":
+            launches = cuda.blur_launches(work, options["passes"])
+        else:
+            launches = (cuda.pixelize_launches if case.op == "pixelize" else cuda.fill_launches)(work)
+        self.device.descending = descending
+        self.runner.edit([OnDevice(a) for a in out.arrays] if on_device else out.arrays, out.fmt, work, launches)
         return out
-
-    def letterbox(
-        self,
-        planes: object,
-        box: Letterbox,
-        siting: str,
-        matrix: np.ndarray,
-        normalise: tuple[tuple[float, float, float], ...],
-        dtype: type = np.float32,
-    ) -> np.ndarray:
-        """The tensor (3, H, W) of planes; normalise: mean, scale, pad."""
-        height, width = planes.arrays[0].shape
-        words = taps.pack(
-            planes.fmt, width, height, box, siting, matrix, *normalise, dtype == np.float16,
-            tuple(a.__array_interface__["data"][0] for a in planes.arrays),
-            tuple(a.strides[0] for a in planes.arrays),
-        )
-        size = 3 * box.size[0] * box.size[1] * np.dtype(dtype).itemsize
-        memory = np.full(size + 128, POISON, np.uint8)
-        ((kernel, blocks, _, _),) = cuda.letterbox_launches(planes.fmt, box)
-        self.launch(kernel, blocks + 1, [words.ctypes.data, 0, memory.ctypes.data + 64])
-        assert (memory[:64] == POISON).all()
-        assert (memory[-64:] == POISON).all()
-        return memory[64:-64].view(dtype).reshape(3, box.size[1], box.size[0])

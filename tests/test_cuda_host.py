@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anonfilter.kernels import ops, ref, worklist
+from anonfilter.kernels import cuda, ops, ref, worklist
 from anonfilter.kernels.formats import FORMATS
 
 # With --import-mode=importlib this folder is not on the path.
@@ -36,7 +36,8 @@ def check(host: object, case: object, label: str) -> bool:
     """Both orders give the oracle's bytes, canaries included; whether anything was edited."""
     expected = case.run("ref")
     for descending in (False, True):
-        got = host.run(case, descending)
+        # Planes in the host's memory travel in boxes; planes on the device are edited where they are.
+        got = host.run(case, descending, on_device=not descending)
         if not got.same_bytes(expected):
             pytest.fail(f"{label} {'descending' * descending}: {shrunk(host, case, descending)}")
     return not expected.same_bytes(case.planes)
@@ -99,10 +100,44 @@ def test_the_number_of_launches_does_not_depend_on_regions(host: object) -> None
         case = kernel_cases.case("blur", "nv12", 3)
         case.targets = [ops.Target(i, 0, i + 9, 9, h=2) for i in range(count)]
         case.options["passes"] = 3
-        host.launched.clear()
+        host.device.launched.clear()
         host.run(case)
         between = ["blur_columns", "blur_rows"]
-        assert host.launched == ["blur_rows_u8", *between, *between, "blur_columns_u8"]
+        assert host.device.launched == ["blur_rows_u8", *between, *between, "blur_columns_u8"]
+
+
+def test_memory_is_kept_between_calls(host: object) -> None:
+    case = wide_case(0)
+    host.run(case)
+    before = host.device.allocated
+    host.run(case)
+    assert host.device.allocated == before
+
+
+@pytest.mark.parametrize("op", ["blur", "pixelize", "fill"])
+def test_ops_layer_reaches_the_backend(host: object, op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "runner", lambda: host.runner)
+    case = next(c for s in range(50) if (c := kernel_cases.case(op, "p010le", s)).targets)
+    host.device.launched.clear()
+    assert case.run("cuda").same_bytes(case.run("ref"))
+    assert host.device.launched
+
+
+def test_planes_that_do_not_fit_are_refused(host: object) -> None:
+    fmt, plane, chroma = FORMATS["nv12"], np.zeros((8, 8), np.uint8), np.zeros((4, 4, 2), np.uint8)
+    work = worklist.build(fmt, 8, 8, [ops.Target(0, 0, 8, 8, h=1)], 0, "left")
+    for planes, error in (
+        ([plane], ValueError),
+        ([plane, chroma[:3]], ValueError),
+        ([plane, chroma.astype(np.uint16)], TypeError),
+        ([plane, cuda_host.OnDevice(chroma)], TypeError),
+        ([cuda_host.OnDevice(plane), object()], TypeError),
+        ([cuda_host.OnDevice(plane), cuda_host.OnDevice(np.zeros((4, 8, 2), np.uint8)[:, ::2])], ValueError),
+        ([cuda_host.OnDevice(np.zeros((8, 16), np.uint8)[:, ::2]), cuda_host.OnDevice(chroma)], ValueError),
+        ([cuda_host.OnDevice(plane[::-1]), cuda_host.OnDevice(chroma)], ValueError),
+    ):
+        with pytest.raises(error):
+            host.runner.edit(planes, fmt, work, cuda.blur_launches(work, 1))
 
 
 def barriers() -> list[int]:

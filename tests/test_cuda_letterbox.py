@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anonfilter.kernels import ops, ref_letterbox, taps
+from anonfilter.kernels import cuda, ops, ref_letterbox, taps
 from anonfilter.kernels.formats import FORMATS
 from anonfilter.kernels.letterbox import Letterbox, rgb_matrix
 
@@ -27,6 +27,16 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> object:
     if shutil.which("g++") is None:
         pytest.skip("no g++ to compile the CUDA sources with")
     return cuda_host.Host(cuda_host.build(tmp_path_factory.mktemp("host")))
+
+
+def tensor(
+    host: object, planes: object, box: Letterbox, siting: str, colour: tuple[object, ...], dtype: type = np.float32
+) -> np.ndarray:
+    """The backend's tensor, from planes and to memory on the device."""
+    out = np.full((3, box.size[1], box.size[0]), 77, dtype)
+    arrays = [cuda_host.OnDevice(a) for a in planes.arrays]
+    host.runner.letterbox(arrays, planes.fmt, box, siting, colour, cuda_host.OnDevice(out))
+    return out
 
 
 def test_weights_are_the_oracles() -> None:
@@ -71,11 +81,11 @@ def test_equals_the_oracle(host: object, name: str) -> None:
         same = Letterbox.fit(area, size, rotation, hflip)
         assert box == same
         matrix = rgb_matrix(matrix_name, full, fmt.depth, fmt.chroma, bgr)
-        got = host.letterbox(planes, box, siting, matrix, NORMALISE)
+        got = tensor(host, planes, box, siting, (matrix, *NORMALISE))
         allowed = ref_letterbox.TOLERANCE * np.abs(scale)
         difference = np.abs(got.astype(float) - expected).max(axis=(1, 2))
         assert (difference <= allowed).all(), (seed, difference)
-        half = host.letterbox(planes, box, siting, matrix, NORMALISE, np.float16)
+        half = tensor(host, planes, box, siting, (matrix, *NORMALISE), np.float16)
         # Rounded once more, to the nearest of 11 bits.
         assert np.array_equal(half, got.astype(np.float16))
         assert planes.same_bytes(before)
@@ -89,8 +99,31 @@ def test_half_precision_of_every_kind_of_number(host: object) -> None:
     matrix = rgb_matrix("bt709", True, 8, False, False)
     for power in (-40, -26, -25, -24, -23, -16, -15, -10, 0, 8, 9):
         scale = (1.0001 * 2.0**power, -(2.0**power), 3 * 2.0**power)
-        how = ((0.0, 0.0, 0.0), scale, (0.0, 0.0, 0.0))
-        got = host.letterbox(planes, box, "left", matrix, how, np.float16)
+        colour = (matrix, (0.0, 0.0, 0.0), scale, (0.0, 0.0, 0.0))
+        got = tensor(host, planes, box, "left", colour, np.float16)
         with np.errstate(over="ignore"):
-            expected = host.letterbox(planes, box, "left", matrix, how).astype(np.float16)
+            expected = tensor(host, planes, box, "left", colour).astype(np.float16)
         assert np.array_equal(got, expected), power
+
+
+@pytest.mark.parametrize("name", ["nv12", "yuv444p12le"])
+def test_ops_layer_reaches_the_backend(host: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "runner", lambda: host.runner)
+    planes = kernel_cases.planes(np.random.default_rng(4), FORMATS[name], 131, 77)
+    got, box = ops.letterbox(planes.arrays, planes.fmt, (64, 48), rotation=90, backend="cuda")
+    expected, same = ops.letterbox(planes.arrays, planes.fmt, (64, 48), rotation=90, backend="ref")
+    assert box == same
+    assert np.abs(got - expected).max() <= ref_letterbox.TOLERANCE
+
+
+def test_a_tensor_that_does_not_fit_is_refused(host: object) -> None:
+    planes = kernel_cases.planes(np.random.default_rng(4), FORMATS["gray"], 16, 16)
+    box = Letterbox.fit((0, 0, 16, 16), (16, 16))
+    colour = (rgb_matrix("bt709", True, 8, False, False), *NORMALISE)
+    for out, error in (
+        (np.zeros((3, 16, 15), np.float32), ValueError),
+        (np.zeros((3, 16, 32), np.float32)[:, :, ::2], ValueError),
+        (np.zeros((3, 16, 16), np.float64), TypeError),
+    ):
+        with pytest.raises(error):
+            host.runner.letterbox(planes.arrays, planes.fmt, box, "left", colour, out)

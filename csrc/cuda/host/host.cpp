@@ -5,9 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "../blur.cu"
-#include "../letterbox.cu"
-#include "../paint.cu"
+#include "../kernels.cu"
 #include "fibre.hpp"
 
 shim::Index threadIdx, blockIdx;
