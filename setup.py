@@ -57,6 +57,7 @@ setup(
         "anonfilter.kernels.cuda_source": ["*.cu", "*.cuh"],
         "anonfilter.models": ["catalog.toml"],
     },
+    exclude_package_data={"anonfilter.kernels.cuda_source": ["host/*"]},
     ext_modules=[
         Pybind11Extension(
             "anonfilter.kernels._cpu",

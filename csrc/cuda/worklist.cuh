@@ -10,7 +10,11 @@
 #define BARRIER(site) __syncthreads()
 #endif
 
-#define KERNEL extern "C" __global__ void __launch_bounds__(256, 4)
+// Blocks that a multiprocessor should hold: 4 of 256 threads leave 64 registers a thread, which all kernels fit.
+#ifndef ANONFILTER_BLOCKS
+#define ANONFILTER_BLOCKS 4
+#endif
+#define KERNEL extern "C" __global__ void __launch_bounds__(256, ANONFILTER_BLOCKS)
 
 namespace anonfilter {
 
