@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
+import subprocess
 import sys
 from glob import glob
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 from pybind11.setup_helpers import Pybind11Extension, build_ext
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 # Instructions that one source alone may use; all others run on any CPU of the architecture (csrc/unit.hpp).
 UNIT_FLAGS = {
@@ -40,6 +44,28 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
+class BuildCuda(build_py):
+    """Adds kernels.fatbin beside the CUDA sources where there is an nvcc; else NVRTC compiles them on first use.
+
+    ANONFILTER_NVCC names another nvcc, or none if it is empty. Options and architectures as in kernels/cudabuild.py.
+    """
+
+    def run(self) -> None:
+        super().run()
+        folder = os.path.join(self.build_lib, "anonfilter", "kernels", "cuda_source")
+        nvcc = os.environ.get("ANONFILTER_NVCC", shutil.which("nvcc"))
+        if not nvcc or self.editable_mode:
+            return
+        codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in (80, 89, 90)]
+        codes.append("-gencode=arch=compute_90,code=compute_90")
+        out = os.path.join(folder, "kernels.fatbin")
+        command = [nvcc, "-fatbin", "-std=c++17", "-fmad=false", *codes, os.path.join(folder, "kernels.cu"), "-o", out]
+        if subprocess.run(command).returncode:
+            print("warning: nvcc failed; the CUDA kernels will be compiled on first use")
+            if os.path.exists(out):
+                os.remove(out)
+
+
 setup(
     packages=[
         "anonfilter",
@@ -47,14 +73,21 @@ setup(
         "anonfilter.infer",
         "anonfilter.io",
         "anonfilter.kernels",
+        "anonfilter.kernels.cuda_source",
         "anonfilter.models",
     ],
-    package_dir={"anonfilter.kernels": "kernels", "anonfilter.models": "models"},
+    package_dir={
+        "anonfilter.kernels": "kernels",
+        "anonfilter.kernels.cuda_source": "csrc/cuda",
+        "anonfilter.models": "models",
+    },
     package_data={
         "anonfilter": ["py.typed"],
         "anonfilter.kernels": ["_cpu.pyi"],
+        "anonfilter.kernels.cuda_source": ["*.cu", "*.cuh"],
         "anonfilter.models": ["catalog.toml"],
     },
+    exclude_package_data={"anonfilter.kernels.cuda_source": ["host/*"]},
     ext_modules=[
         Pybind11Extension(
             "anonfilter.kernels._cpu",
@@ -66,5 +99,5 @@ setup(
             extra_compile_args=["-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"],
         )
     ],
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildCuda},
 )
