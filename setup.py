@@ -1,26 +1,56 @@
 """Builds the C++ kernels and maps kernels/ and models/ into the package."""
 
+from __future__ import annotations
+
 import os
+import platform
 import shutil
 import subprocess
+import sys
 from glob import glob
+from pathlib import Path
+from typing import Any
 
-from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
+from pybind11.setup_helpers import Pybind11Extension, build_ext
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-# One thread per core; the sources are few.
-ParallelCompile("NPY_NUM_BUILD_JOBS").install()
+# Instructions that one source alone may use; all others run on any CPU of the architecture (csrc/unit.hpp).
+UNIT_FLAGS = {
+    "unit_sse41.cpp": ["-msse4.1"],
+    "unit_avx2.cpp": ["-mavx2"],
+    "unit_avx512.cpp": ["-mavx512f", "-mavx512bw"],
+}
+# Warnings that do not apply: no function hands a vector to another source; GCC 12's own header of AVX-512 (PR105593).
+QUIET = {
+    "unit_wide512.cpp": ["-Wno-psabi"],
+    "unit_avx512.cpp": ["-Wno-maybe-uninitialized"],
+}
 
 
+class BuildExt(build_ext):
+    """pybind11's build_ext with flags by source, for x86-64."""
 
-class build_cuda(build_py):
+    def build_extensions(self) -> None:
+        compile_one = self.compiler._compile
+        x86 = platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
+
+        def compile_with_flags(obj: str, src: str, ext: str, cc_args: Any, postargs: list[str], pp_opts: Any) -> None:
+            name = Path(src).name
+            extra = QUIET.get(name, []) + (UNIT_FLAGS.get(name, []) if x86 else [])
+            compile_one(obj, src, ext, cc_args, [*postargs, *extra], pp_opts)
+
+        self.compiler._compile = compile_with_flags
+        super().build_extensions()
+
+
+class BuildCuda(build_py):
     """Adds kernels.fatbin beside the CUDA sources where there is an nvcc; else NVRTC compiles them on first use.
 
     ANONFILTER_NVCC names another nvcc, or none if it is empty. Options and architectures as in kernels/cudabuild.py.
     """
 
-    def run(self):
+    def run(self) -> None:
         super().run()
         folder = os.path.join(self.build_lib, "anonfilter", "kernels", "cuda_source")
         nvcc = os.environ.get("ANONFILTER_NVCC", shutil.which("nvcc"))
@@ -69,5 +99,5 @@ setup(
             extra_compile_args=["-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"],
         )
     ],
-    cmdclass={"build_ext": build_ext, "build_py": build_cuda},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildCuda},
 )

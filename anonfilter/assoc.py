@@ -92,6 +92,9 @@ def assign(costs: Array) -> list[tuple[int, int]]:
     possible = np.isfinite(costs)
     if not possible.any():
         return []
+    if possible.sum(axis=0).max() == possible.sum(axis=1).max() == 1:
+        # Nothing competes for anything: no need to load SciPy, which costs a short run more than its inference.
+        return [(int(i), int(j)) for i, j in np.argwhere(possible)]
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(np.where(possible, costs, _UNPAIRED))

@@ -9,7 +9,9 @@ from anonfilter import filter as registry
 from anonfilter.errors import PlanError
 from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordLane
 from anonfilter.filters import lavfi
+from anonfilter.filters.grow import Grow
 from anonfilter.filters.hold import Hold
+from anonfilter.filters.track import Track
 from anonfilter.frame import StreamInfo
 from anonfilter.io.demuxing import read_once
 from anonfilter.io.lavfi import check_filter
@@ -143,10 +145,24 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     if readers and not any(isinstance(stage, PixelWriter) for stage in tail):
         warnings.append("no filter covers what detect finds: the output shows it")
     stream = turned(source) if turn else source
+    _extend_at_edges(lane)
     gap = max((f.gap(stream) for f in lane), default=1)
     if gap > 1:
         lane.append(Hold(gap, [name for f in lane for name in f.models()]))
     return _choose(job, stream, source, head, bool(turn), lane, tail, warnings)
+
+
+def _extend_at_edges(lane: list[RecordLane]) -> None:
+    """Tracks go on at the picture's edge (track's option `edge`): by the graph's own grow, else by one of ours."""
+    tracked = [i for i, item in enumerate(lane) if isinstance(item, Track)]
+    if not tracked:
+        return
+    edge = lane[tracked[-1]].opts["edge"]
+    growers = [item for item in lane[tracked[-1] :] if isinstance(item, Grow)]
+    if growers:
+        growers[-1].edge = edge
+    elif edge.value > 0:
+        lane.append(Grow.at_edges(edge))
 
 
 def _choose(

@@ -8,9 +8,11 @@
 #include <tuple>
 #include <vector>
 
-#include "box.hpp"
+#include "bitmap.hpp"
 #include "edit.hpp"
 #include "letterbox.hpp"
+#include "pool.hpp"
+#include "unit.hpp"
 
 namespace py = pybind11;
 using namespace anonfilter;
@@ -70,7 +72,16 @@ using Masks = std::vector<py::array_t<std::uint8_t, py::array::c_style>>;
 
 PYBIND11_MODULE(_cpu, m) {
   m.doc() = "Blur, pixelize, fill and letterbox on planes in memory; arguments are checked by anonfilter.kernels.ops.";
-  m.def("unit", [] { return box_rows().name; }, "Name of the unit whose inner loops run.");
+  unit();  // an ANONFILTER_CPU that cannot be is an error now, not at the first frame
+  m.def("unit", [] { return unit().name; }, "Name of the unit whose inner loops run.");
+  m.def("use_unit", [](const std::string& name) { use_unit(name.c_str()); });
+  m.def("units", [] {
+    std::vector<std::tuple<std::string, bool, bool, bool>> rows;
+    for (const UnitInfo& row : units()) rows.emplace_back(row.name, row.built, row.runs, row.by_name);
+    return rows;
+  });
+  m.def("threads", [] { return std::make_tuple(threads(), least_work()); });
+  m.def("set_threads", &set_threads);
   m.def("blur", [](const std::vector<py::array>& planes, const FormatTuple& format, const Ints& targets, const Masks& masks,
                    int feather, int passes) {
     Effect effect;
@@ -91,17 +102,39 @@ PYBIND11_MODULE(_cpu, m) {
     std::copy(color.begin(), color.end(), effect.color);
     run(planes, format, targets, masks, feather, effect);
   });
-  // The inner loops' divisions by themselves: sums (a column of each) of `samples` samples, to rounded means.
-  m.def("column_means", [](const Sums& sums, int h, int size, int i) -> py::object {
-    Counts counts;
-    counts.reset(h, size);
-    if (counts.wide()) return py::none();
-    std::vector<std::uint32_t> columns(sums.data(), sums.data() + sums.size());
-    const std::vector<std::uint16_t> zeros(columns.size());
+  // The units' divisions by themselves. Sums (a column of each) of n samples, to rounded means: as in the columns of a
+  // rectangle; in a column of an ellipse that has n samples in the mask.
+  m.def("column_means", [](const Sums& sums, int n) {
+    const Division division = division_by(n);
+    const std::vector<std::uint16_t> zeros(2 * row_slack);
     py::array_t<std::uint16_t> out(sums.size());
-    box_rows().down(columns.data(), zeros.data(), zeros.data(), out.mutable_data(), static_cast<int>(columns.size()),
-                    counts.at(i), counts.shift());
+    for (py::ssize_t i = 0; i < sums.size(); ++i) {
+      std::vector<std::uint32_t> columns(2 * row_slack, sums.data()[i]);  // all alike: their order is the unit's own
+      std::uint16_t means[2 * row_slack];
+      unit().down(columns.data(), {zeros.data(), 0, zeros.data(), 0, means, 0}, &division, 1, row_slack);
+      if (std::count(means, means + row_slack, means[0]) != row_slack) throw std::runtime_error("lanes differ");
+      out.mutable_data()[i] = means[0];
+    }
     return out;
+  });
+  m.def("span_means", [](const Sums& sums, int n) {
+    std::vector<std::uint32_t> columns(sums.data(), sums.data() + sums.size());
+    columns.resize(columns.size() + row_slack);
+    const std::vector<std::int32_t> tops(columns.size()), bottoms(columns.size(), n);
+    std::vector<std::uint16_t> out(columns.size());
+    const std::ptrdiff_t size = sums.size();
+    unit().span_down(columns.data(), {0, size, size, size, 0, n, tops.data(), bottoms.data(), {}}, out.data());
+    return py::array_t<std::uint16_t>(size, out.data());
+  });
+  // Means of the windows along one row.
+  m.def("row_means", [](const py::array_t<std::uint16_t, py::array::c_style>& row, int h) {
+    const std::ptrdiff_t n = row.size();
+    std::vector<std::uint16_t> in(row.data(), row.data() + n), out(static_cast<std::size_t>(n + row_slack));
+    in.resize(out.size());
+    std::vector<std::uint32_t> sums(static_cast<std::size_t>(sums_before + n + 2 * row_slack));
+    WindowTables tables;
+    unit().along(in.data(), out.data(), n, tables.reset(h, static_cast<int>(n)), sums.data());
+    return py::array_t<std::uint16_t>(n, out.data());
   });
   m.def("masked_means", [](const Sums& sums, const py::array_t<std::uint16_t, py::array::c_style>& samples) {
     std::vector<std::uint32_t> columns(sums.data(), sums.data() + sums.size());

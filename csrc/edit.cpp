@@ -3,55 +3,46 @@
 #include <algorithm>
 #include <numeric>
 
+#include "pool.hpp"
+
 namespace anonfilter {
 namespace {
 
-// The bounding box of regions that overlap, as it was before any of them was written, and who wrote what since.
-struct Group {
-  Range x, y;
-  std::vector<std::uint16_t> before[2];
-  std::vector<std::int16_t> best[2];
+std::int64_t area(const Region& r) { return static_cast<std::int64_t>(r.x.size()) * r.y.size(); }
 
-  std::size_t width() const { return static_cast<std::size_t>(x.size()); }
-  std::size_t offset(int column, int line) const {
-    return static_cast<std::size_t>(line - y.low) * width() + static_cast<std::size_t>(column - x.low);
-  }
+// Regions of one plane that overlap, directly or through others: written by one thread, one after the other.
+struct Cluster {
+  const Plane* plane;
+  std::vector<Region> regions;
+  std::int64_t cost;
 };
 
-template <class T>
-void store_row(T* to, int step, const std::uint16_t* codes, const std::int16_t* chosen, int n, int shift) {
-  if (!chosen && step == 1)
-    for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = static_cast<T>(codes[i] << shift);
-  else
-    for (std::ptrdiff_t i = 0; i < n; ++i)
-      if (!chosen || chosen[i]) to[i * step] = static_cast<T>(codes[i] << shift);
-}
-
-class Editor {
+// The regions of a plane, in the order in which they write, as clusters.
+class Clusters {
  public:
-  Editor(const Plane& plane, const Format& format, int feather, const Effect& effect)
-      : plane_(plane), format_(format), feather_(feather), effect_(effect) {}
-
-  void run(const std::vector<Target>& targets) {
-    regions_.clear();
-    for (std::size_t i = 0; i < targets.size(); ++i) {
-      Region region = locate(targets[i], static_cast<int>(i), plane_, format_, feather_);
+  Clusters(const Plane& plane, const Format& format, int feather, const Effect& effect, const std::vector<Target>& targets)
+      : plane_(plane), work_(effect.kind == Kind::blur ? effect.passes : 1) {
+    for (const Target& target : targets) {
+      const Region region = locate(target, plane, format, feather);
       if (!region.empty()) regions_.push_back(region);
     }
-    if (effect_.kind == Kind::blur)
+    if (effect.kind == Kind::blur)
       // Of equal alpha the wider window wins, then the earlier: the first to write a sample keeps it.
       std::stable_sort(regions_.begin(), regions_.end(),
                        [](const Region& a, const Region& b) { return a.target->h > b.target->h; });
     join();
+  }
+
+  void append_to(std::vector<Cluster>& list) {
     for (std::size_t i = 0; i < regions_.size(); ++i) {
       if (root(i) != i) continue;
-      members_.clear();
+      Cluster cluster{&plane_, {}, 0};
       for (std::size_t k = i; k < regions_.size(); ++k)
-        if (root(k) == i) members_.push_back(k);
-      if (members_.size() == 1)
-        write(regions_[i], nullptr);
-      else
-        write_group();
+        if (root(k) == i) {
+          cluster.regions.push_back(regions_[k]);
+          cluster.cost += area(regions_[k]) * plane_.channels * work_;
+        }
+      list.push_back(std::move(cluster));
     }
   }
 
@@ -73,113 +64,80 @@ class Editor {
         }
   }
 
-  void write_group() {
-    Group group{regions_[members_[0]].x, regions_[members_[0]].y, {}, {}};
-    for (const std::size_t k : members_) {
-      const Region& r = regions_[k];
-      group.x = {std::min(group.x.low, r.x.low), std::max(group.x.high, r.x.high)};
-      group.y = {std::min(group.y.low, r.y.low), std::max(group.y.high, r.y.high)};
-    }
-    const std::size_t size = group.width() * static_cast<std::size_t>(group.y.size());
-    for (int c = 0; c < plane_.channels; ++c) {
-      group.before[c].resize(size);
-      group.best[c].assign(size, 0);
-      const Source source = Source::of(plane_.channel[c], format_);
-      for (int y = group.y.low; y < group.y.high; ++y)
-        source.load(group.x.low, y, group.x.size(), &group.before[c][group.offset(group.x.low, y)], 0);
-    }
-    for (const std::size_t k : members_) write(regions_[k], &group);
-  }
-
-  void write(const Region& region, Group* group) {
-    cover_.build(region, plane_, format_);
-    for (int c = 0; c < plane_.channels; ++c) {
-      Source source = Source::of(plane_.channel[c], format_);
-      if (group) {
-        // A column and row of the plane lead to the same sample of the copy.
-        const auto width = static_cast<std::ptrdiff_t>(group->width());
-        source = {group->before[c].data(), 2 * width, 1, 2, 0, 0xffffu};
-        source.x0 = group->x.low;
-        source.y0 = group->y.low;
-      }
-      paint(region, source, c);
-      blend(region, source, plane_.channel[c], group, c);
-    }
-  }
-
-  void paint(const Region& region, const Source& source, int c) {
-    if (effect_.kind == Kind::blur) {
-      paint_blur(source, region, cover_, effect_.passes, format_.depth, scratch(), painted_);
-    } else if (effect_.kind == Kind::pixelize) {
-      paint_pixels(source, region, cover_, effect_.cells, scratch(), painted_);
-    } else {
-      const int code = effect_.color[plane_.chroma ? c + 1 : 0] << (format_.depth - 8);
-      paint_color(region, static_cast<std::uint16_t>(code), scratch(), painted_);
-    }
-  }
-
-  // out = (alpha*B + (256-alpha)*I + 128) >> 8 for every sample that this region is the one to write.
-  void blend(const Region& region, const Source& source, const Channel& channel, Group* group, int c) {
-    const int width = region.x.size(), fraction = painted_.fraction;
-    const unsigned rounding = fraction ? 1u << (fraction - 1) : 0u;
-    codes_.resize(static_cast<std::size_t>(width));
-    before_.resize(static_cast<std::size_t>(width));
-    alpha_.resize(static_cast<std::size_t>(width));
-    chosen_.resize(static_cast<std::size_t>(width));
-    const bool whole = cover_.opaque() && !group;
-    for (int y = 0; y < region.y.size(); ++y) {
-      const std::uint16_t* from = painted_.rows[static_cast<std::size_t>(y)];
-      std::uint16_t* codes = codes_.data();
-      for (std::ptrdiff_t x = 0; x < width; ++x) codes[x] = static_cast<std::uint16_t>((from[x] + rounding) >> fraction);
-      const std::int16_t* chosen = nullptr;
-      if (!whole) {
-        const std::int16_t* alpha = cover_.row(y, alpha_.data());
-        chosen = alpha;
-        if (group) {
-          std::int16_t* best = &group->best[c][group->offset(region.x.low, region.y.low + y)];
-          for (std::ptrdiff_t x = 0; x < width; ++x) {
-            chosen_[static_cast<std::size_t>(x)] = alpha[x] > best[x];
-            best[x] = std::max(best[x], alpha[x]);
-          }
-          chosen = chosen_.data();
-        }
-        source.load(region.x.low, region.y.low + y, width, before_.data(), 0);
-        const std::uint16_t* before = before_.data();
-        for (std::ptrdiff_t x = 0; x < width; ++x)
-          codes[x] = static_cast<std::uint16_t>((alpha[x] * codes[x] + (256 - alpha[x]) * before[x] + 128) >> 8);
-      }
-      char* row = static_cast<char*>(channel.data) + (region.y.low + y) * channel.stride;
-      const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(region.x.low) * channel.step;
-      if (format_.itemsize == 1)
-        store_row(reinterpret_cast<std::uint8_t*>(row) + first, channel.step, codes, chosen, width, format_.shift);
-      else
-        store_row(reinterpret_cast<std::uint16_t*>(row) + first, channel.step, codes, chosen, width, format_.shift);
-    }
-  }
-
-  // A region's buffers are megabytes: fresh ones would cost a page fault for every 4 KiB, each time.
-  static Scratch& scratch() {
-    thread_local Scratch room;
-    return room;
-  }
-
   const Plane& plane_;
-  const Format& format_;
-  int feather_;
-  const Effect& effect_;
+  int work_;
   std::vector<Region> regions_;
-  std::vector<std::size_t> parent_, members_;
+  std::vector<std::size_t> parent_;
+};
+
+// Writes one cluster.
+class Editor {
+ public:
+  Editor(const Format& format, const Effect& effect) : format_(format), effect_(effect) {}
+
+  void write(const Cluster& cluster, int threads) {
+    const Plane& plane = *cluster.plane;
+    Group* group = nullptr;
+    if (cluster.regions.size() > 1) {
+      group = &group_;
+      group_.x = cluster.regions[0].x;
+      group_.y = cluster.regions[0].y;
+      for (const Region& r : cluster.regions) {
+        group_.x = {std::min(group_.x.low, r.x.low), std::max(group_.x.high, r.x.high)};
+        group_.y = {std::min(group_.y.low, r.y.low), std::max(group_.y.high, r.y.high)};
+      }
+      group_.take(plane, format_);
+    }
+    for (const Region& region : cluster.regions) {
+      cover_.build(region, plane, format_);
+      for (int c = 0; c < plane.channels; ++c) {
+        Source source = Source::of(plane.channel[c], format_);
+        if (group) {
+          // A column and row of the plane lead to the same sample of the copy.
+          source = {group->before[c].get(group->size()), 2 * group->width(), 1, 2, 0, 0xffffu};
+          source.x0 = group->x.low;
+          source.y0 = group->y.low;
+        }
+        const Writer writer(region, cover_, source, plane.channel[c], format_, group, c);
+        paint({source, region, cover_, writer}, plane.chroma ? c + 1 : 0, threads);
+      }
+    }
+  }
+
+ private:
+  void paint(const Job& job, int component, int threads) const {
+    if (effect_.kind == Kind::pixelize) return pixelize(job, effect_.cells);
+    if (effect_.kind == Kind::fill)
+      return fill(job, static_cast<std::uint16_t>(effect_.color[component] << (format_.depth - 8)));
+    // A wide flat region has no rows and columns to share; a small one is not worth it.
+    const int useful = static_cast<int>(std::min<std::int64_t>(threads, area(job.region) * effect_.passes / least_work()));
+    if (cover_.full()) return blur_full(job, effect_.passes, format_.depth, useful);
+    if (cover_.spans()) return blur_spans(job, effect_.passes, format_.depth, useful);
+    blur_bitmap(job, effect_.passes, format_.depth);
+  }
+
+  const Format& format_;
+  const Effect& effect_;
   Cover cover_;
-  Painted painted_;
-  std::vector<std::uint16_t> codes_, before_;
-  std::vector<std::int16_t> alpha_, chosen_;
+  Group group_;
 };
 
 }  // namespace
 
 void edit(const Plane* planes, int plane_count, const Format& format, const std::vector<Target>& targets, int feather,
           const Effect& effect) {
-  for (int i = 0; i < plane_count; ++i) Editor(planes[i], format, feather, effect).run(targets);
+  std::vector<Cluster> clusters;
+  for (int i = 0; i < plane_count; ++i) Clusters(planes[i], format, feather, effect, targets).append_to(clusters);
+  std::stable_sort(clusters.begin(), clusters.end(), [](const Cluster& a, const Cluster& b) { return a.cost > b.cost; });
+  std::int64_t total = 0;
+  for (const Cluster& cluster : clusters) total += cluster.cost;
+  const int most = static_cast<int>(std::min<std::int64_t>(threads(), total / least_work()));
+  // Those that would keep one thread busy for longer than its share are shared out themselves, one after the other.
+  std::size_t large = 0;
+  while (most > 1 && large < clusters.size() && clusters[large].cost > total / most) ++large;
+  for (std::size_t i = 0; i < large; ++i) Editor(format, effect).write(clusters[i], most);
+  in_parallel(most, static_cast<int>(clusters.size() - large),
+              [&](int i) { Editor(format, effect).write(clusters[large + static_cast<std::size_t>(i)], 1); });
 }
 
 }  // namespace anonfilter

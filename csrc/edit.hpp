@@ -4,9 +4,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "box.hpp"
+#include "division.hpp"
 #include "planes.hpp"
 #include "region.hpp"
+#include "writer.hpp"
 
 namespace anonfilter {
 
@@ -19,26 +20,33 @@ struct Effect {
   int color[3] = {16, 128, 128};  // 8-bit codes of Y, U, V
 };
 
-// New samples of a region's bounding box: a row each, of samples with `fraction` bits below the code.
-struct Painted {
-  std::vector<const std::uint16_t*> rows;
-  int fraction = 0;
+// What a component of a region is made from: the input, whatever was written meanwhile, and where results go.
+struct Job {
+  const Source& source;
+  const Region& region;
+  const Cover& cover;
+  const Writer& writer;
 };
 
-// Memory that is kept from region to region and from call to call of a thread.
+// Memory of one region, kept by a thread from region to region and from call to call: a region's buffers are megabytes,
+// and fresh ones would cost a page fault for every 4 KiB, each time.
 struct Scratch {
-  std::vector<std::uint16_t> first, second, zeros, counts, running;
-  std::vector<std::uint32_t> sums, along;
-  std::vector<std::uint64_t> cells;
-  std::vector<std::uint8_t> mask;
-  std::vector<int> index;
-  Counts across, down;
+  Room<std::uint16_t> state, rows, zeros, counts, running, line;
+  Room<std::uint32_t> sums, along;
+  Room<std::uint64_t> cells;
+  Room<std::uint8_t> mask;
+  Room<int> index;
+  WindowTables window;
+  ColumnDivisions divisions;
 };
+Scratch& scratch();
 
-void paint_blur(const Source& source, const Region& region, const Cover& cover, int passes, int depth, Scratch& scratch,
-                Painted& out);
-void paint_pixels(const Source& source, const Region& region, const Cover& cover, int cells, Scratch& scratch, Painted& out);
-void paint_color(const Region& region, std::uint16_t code, Scratch& scratch, Painted& out);
+// threads: how many may work on the region.
+void blur_full(const Job& job, int passes, int depth, int threads);
+void blur_spans(const Job& job, int passes, int depth, int threads);
+void blur_bitmap(const Job& job, int passes, int depth);
+void pixelize(const Job& job, int cells);
+void fill(const Job& job, std::uint16_t code);
 
 void edit(const Plane* planes, int plane_count, const Format& format, const std::vector<Target>& targets, int feather,
           const Effect& effect);

@@ -46,17 +46,31 @@ Range ellipse_row(const Target& t, int y) {
   return low < high ? Range{low, high} : Range{};
 }
 
-// ORs the object's luma row y into `out`, whose first byte is the plane's column `first`.
+// How a plane's samples relate to luma.
+struct Sampling {
+  Sampling(const Plane& plane, const Format& format)
+      : log2_w(plane.chroma ? format.log2_w : 0), log2_h(plane.chroma ? format.log2_h : 0), left(format.left), top(format.top) {}
+  int first_row(int y) const { return y * (1 << log2_h) - (log2_h && top ? 1 : 0); }
+  int last_row(int y) const { return y * (1 << log2_h) + log2_h; }
+  int log2_w, log2_h;
+  bool left, top;
+};
+
+// The object's columns in row y of a plane: luma rows are intervals around one centre, so their union is one too.
+Range ellipse_object(const Target& t, int y, const Sampling& at) {
+  Range all{};
+  for (int k = at.first_row(y); k <= at.last_row(y); ++k) {
+    const Range luma = ellipse_row(t, k);
+    if (luma.size() <= 0) continue;
+    const Range r = extent(luma.low, luma.high, at.log2_w, at.left);
+    all = all.size() > 0 ? Range{std::min(all.low, r.low), std::max(all.high, r.high)} : r;
+  }
+  return all;
+}
+
+// ORs a bitmap's luma row y into `out`, whose first byte is the plane's column `first`.
 void mark_row(const Target& t, int y, Range columns, int log2, bool before, std::uint8_t* out) {
   if (y < t.y0 || y >= t.y1) return;
-  if (t.shape != Shape::mask) {
-    const Range luma = t.shape == Shape::ellipse ? ellipse_row(t, y) : Range{t.x0, t.x1};
-    if (luma.size() <= 0) return;
-    Range r = extent(luma.low, luma.high, log2, before);
-    r = {std::max(r.low, columns.low), std::min(r.high, columns.high)};
-    if (r.size() > 0) std::memset(out + (r.low - columns.low), 1, static_cast<std::size_t>(r.size()));
-    return;
-  }
   const std::uint8_t* mask = t.mask + static_cast<std::ptrdiff_t>(y - t.y0) * (t.x1 - t.x0);
   const int low = std::max(t.x0, columns.low * (1 << log2) - 1), high = std::min(t.x1, columns.high * (1 << log2));
   for (int x = low; x < high; ++x) {
@@ -67,13 +81,32 @@ void mark_row(const Target& t, int y, Range columns, int log2, bool before, std:
   }
 }
 
+// Along a row: alpha by the distance to the nearest object sample on either side.
+template <class Fade>
+void fade_row(const std::uint8_t* thing, Range box, Range columns, int fx, const Fade& across, std::int16_t* line) {
+  int last = columns.low - 2 * fx - 2, x = columns.low;
+  for (; x < std::min(box.low, columns.high); ++x)
+    if (thing[x - columns.low]) last = x;
+  for (x = box.low; x < box.high; ++x) {
+    if (x >= columns.low && x < columns.high && thing[x - columns.low]) last = x;
+    line[x - box.low] = across(x - last);
+  }
+  if (!fx) return;
+  last = columns.high + 2 * fx + 2;
+  for (x = columns.high - 1; x >= std::max(box.high, columns.low); --x)
+    if (thing[x - columns.low]) last = x;
+  for (x = box.high - 1; x >= box.low; --x) {
+    if (x >= columns.low && x < columns.high && thing[x - columns.low]) last = x;
+    line[x - box.low] = std::max(line[x - box.low], across(last - x));
+  }
+}
+
 }  // namespace
 
-Region locate(const Target& t, int order, const Plane& plane, const Format& format, int feather) {
+Region locate(const Target& t, const Plane& plane, const Format& format, int feather) {
   const int log2_w = plane.chroma ? format.log2_w : 0, log2_h = plane.chroma ? format.log2_h : 0;
   Region r;
   r.target = &t;
-  r.order = order;
   r.hx = half(t.h, log2_w);
   r.hy = half(t.h, log2_h);
   r.fx = half(feather, log2_w);
@@ -87,10 +120,11 @@ Region locate(const Target& t, int order, const Plane& plane, const Format& form
 
 void Cover::build(const Region& region, const Plane& plane, const Format& format) {
   width_ = region.x.size();
-  full_ = region.target->shape == Shape::rect;
-  opaque_ = full_ && region.fx == 0 && region.fy == 0;
-  if (!full_) return build_map(region, plane, format);
+  shape_ = region.target->shape;
+  opaque_ = shape_ != Shape::mask && region.fx == 0 && region.fy == 0;
+  if (spans()) build_spans(region, plane, format);
   if (opaque_) return;
+  if (!full()) return build_map(region, plane, format);
   const auto fade = [](std::vector<std::int16_t>& out, Range box, Range object, int f) {
     const Ramp ramp(f);
     out.resize(static_cast<std::size_t>(box.size()));
@@ -101,19 +135,66 @@ void Cover::build(const Region& region, const Plane& plane, const Format& format
   fade(down_, region.y, region.object_y, region.fy);
 }
 
-const std::int16_t* Cover::row(int y, std::int16_t* room) const {
-  if (!full_) return map_.data() + static_cast<std::ptrdiff_t>(y) * width_;
+const std::int16_t* Cover::alpha(int y, int x, int n, std::int16_t* room) const {
   if (opaque_) {
-    std::fill_n(room, width_, std::int16_t{256});
-  } else {
+    std::fill_n(room, n, std::int16_t{256});
+  } else if (full()) {
     const std::int16_t limit = down_[static_cast<std::size_t>(y)];
-    for (int x = 0; x < width_; ++x) room[x] = std::min(across_[static_cast<std::size_t>(x)], limit);
+    const std::int16_t* across = across_.data() + x;
+    for (std::ptrdiff_t i = 0; i < n; ++i) room[i] = across[i] < limit ? across[i] : limit;
+  } else {
+    return map_.data() + static_cast<std::ptrdiff_t>(y) * width_ + x;
   }
   return room;
 }
 
+void Cover::mask(int y, std::uint8_t* out) const {
+  if (shape_ == Shape::mask) {
+    const std::int16_t* alpha = map_.data() + static_cast<std::ptrdiff_t>(y) * width_;
+    for (std::ptrdiff_t x = 0; x < width_; ++x) out[x] = alpha[x] > 0;
+    return;
+  }
+  const Range r = span(y);
+  std::fill_n(out, width_, std::uint8_t{0});
+  std::fill(out + r.low, out + r.high, std::uint8_t{1});
+}
+
+void Cover::build_spans(const Region& region, const Plane& plane, const Format& format) {
+  const Sampling at(plane, format);
+  const int height = region.y.size(), fx = region.fx, fy = region.fy;
+  object_.resize(static_cast<std::size_t>(height + 2 * fy));
+  for (int i = 0; i < height + 2 * fy; ++i)
+    object_[static_cast<std::size_t>(i)] = ellipse_object(*region.target, region.y.low - fy + i, at);
+  spans_.resize(static_cast<std::size_t>(height));
+  tops_.assign(static_cast<std::size_t>(width_ + row_slack), 0);
+  bottoms_.assign(static_cast<std::size_t>(width_ + row_slack), 0);
+  for (int y = 0; y < height; ++y) {
+    Range all{};
+    for (int k = y; k <= y + 2 * fy; ++k) {
+      const Range r = object_[static_cast<std::size_t>(k)];
+      if (r.size() <= 0) continue;
+      all = all.size() > 0 ? Range{std::min(all.low, r.low), std::max(all.high, r.high)} : r;
+    }
+    if (all.size() > 0)
+      all = {std::max(all.low - fx, region.x.low) - region.x.low, std::min(all.high + fx, region.x.high) - region.x.low};
+    spans_[static_cast<std::size_t>(y)] = all.size() > 0 ? all : Range{};
+  }
+  // A column begins with the first row that reaches it, so only what a row adds to those above it is new.
+  const auto grow = [&](Range& seen, Range r, auto set) {
+    if (r.size() <= 0) return;
+    if (seen.size() <= 0) seen = {r.low, r.low};
+    for (int x = r.low; x < seen.low; ++x) set(x);
+    for (int x = std::max(seen.high, r.low); x < r.high; ++x) set(x);
+    seen = {std::min(seen.low, r.low), std::max(seen.high, r.high)};
+  };
+  Range seen{};
+  for (int y = 0; y < height; ++y) grow(seen, span(y), [&](int x) { tops_[static_cast<std::size_t>(x)] = y; });
+  seen = {};
+  for (int y = height - 1; y >= 0; --y) grow(seen, span(y), [&](int x) { bottoms_[static_cast<std::size_t>(x)] = y + 1; });
+}
+
 void Cover::build_map(const Region& region, const Plane& plane, const Format& format) {
-  const int log2_w = plane.chroma ? format.log2_w : 0, log2_h = plane.chroma ? format.log2_h : 0;
+  const Sampling at(plane, format);
   const int width = width_, height = region.y.size(), fx = region.fx, fy = region.fy;
   map_.assign(static_cast<std::size_t>(width) * static_cast<std::size_t>(height), 0);
   // Object samples count from a feather's width outside of the bounding box, and no further.
@@ -125,25 +206,16 @@ void Cover::build_map(const Region& region, const Plane& plane, const Format& fo
   std::int16_t* line = line_.data();
   const Ramp across(fx), down(fy);
   for (int y = rows.low; y < rows.high; ++y) {
-    std::fill(thing_.begin(), thing_.end(), std::uint8_t{0});
-    for (int k = log2_h && format.top ? -1 : 0; k <= log2_h; ++k)
-      mark_row(*region.target, y * (1 << log2_h) + k, columns, log2_w, format.left, thing_.data());
-    // Along the row: distance to the nearest object sample on either side.
-    int last = columns.low - 2 * fx - 2, x = columns.low;
-    for (; x < std::min(region.x.low, columns.high); ++x)
-      if (thing_[static_cast<std::size_t>(x - columns.low)]) last = x;
-    for (x = region.x.low; x < region.x.high; ++x) {
-      if (x >= columns.low && x < columns.high && thing_[static_cast<std::size_t>(x - columns.low)]) last = x;
-      line[x - region.x.low] = across(x - last);
-    }
-    if (fx) {
-      last = columns.high + 2 * fx + 2;
-      for (x = columns.high - 1; x >= std::max(region.x.high, columns.low); --x)
-        if (thing_[static_cast<std::size_t>(x - columns.low)]) last = x;
-      for (x = region.x.high - 1; x >= region.x.low; --x) {
-        if (x >= columns.low && x < columns.high && thing_[static_cast<std::size_t>(x - columns.low)]) last = x;
-        line[x - region.x.low] = std::max(line[x - region.x.low], across(last - x));
-      }
+    if (spans()) {
+      const Range r = ellipse_object(*region.target, y, at);
+      if (r.size() <= 0) continue;
+      for (int x = region.x.low; x < region.x.high; ++x)
+        line[x - region.x.low] = across(std::max({0, r.low - x, x - r.high + 1}));
+    } else {
+      std::fill(thing_.begin(), thing_.end(), std::uint8_t{0});
+      for (int k = at.first_row(y); k <= at.last_row(y); ++k)
+        mark_row(*region.target, k, columns, at.log2_w, at.left, thing_.data());
+      fade_row(thing_.data(), region.x, columns, fx, across, line);
     }
     // Down the columns: this row's share of every row within the feather.
     for (int to = std::max(region.y.low, y - fy); to < std::min(region.y.high, y + fy + 1); ++to) {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,46 @@ Layout = tuple[int, int, int, int, int, bool, bool]
 Triple = tuple[float, float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The inner loops compiled for one instruction set.
+
+    built: part of this build. runs: on this CPU too. by_name: only when named, never chosen ("wide512" is the 512-bit
+    code in plain instructions: the proof of its logic where there is no AVX-512).
+    """
+
+    name: str
+    built: bool
+    runs: bool
+    by_name: bool
+
+
 def unit() -> str:
-    """Name of the unit (instruction set) whose inner loops run."""
+    """Name of the unit that runs: the best this CPU has, or ANONFILTER_CPU's. Chosen once, at import."""
     return str(_cpu.unit())
+
+
+def units() -> list[Unit]:
+    """All units, from the plainest to the best, those of other architectures included."""
+    return [Unit(*row) for row in _cpu.units()]
+
+
+@contextmanager
+def using(unit: str | None = None, threads: int | None = None, least: int | None = None) -> Iterator[None]:
+    """Runs another unit, or on another number of threads, for tests and benchmarks; the whole process is affected.
+
+    threads: 1 keeps all work in the calling thread; at most 8. least: samples times passes that are worth a thread.
+    Raises ValueError for a unit that is unknown or cannot run here.
+    """
+    unit_before, (threads_before, least_before) = _cpu.unit(), _cpu.threads()
+    try:
+        if unit is not None:
+            _cpu.use_unit(unit)
+        _cpu.set_threads(threads_before if threads is None else threads, least_before if least is None else least)
+        yield
+    finally:
+        _cpu.use_unit(unit_before)
+        _cpu.set_threads(threads_before, least_before)
 
 
 def blur(

@@ -37,9 +37,15 @@ class Letterbox:
 
     @classmethod
     def fit(
-        cls, area: tuple[int, int, int, int], size: tuple[int, int], rotation: int = 0, hflip: bool = False
+        cls,
+        area: tuple[int, int, int, int],
+        size: tuple[int, int],
+        rotation: int = 0,
+        hflip: bool = False,
+        room: tuple[int, int] | None = None,
     ) -> Letterbox:
-        """The largest picture of the coded area (x0, y0, x1, y1) that fits `size` (W, H), centred.
+        """The largest picture of the coded area (x0, y0, x1, y1) that fits `room` (W, H; default: size), centred in
+        `size`.
 
         The scale stays an exact fraction; the last row or column of the picture may be partly beyond the area
         rather than a part of the area left out.
@@ -47,11 +53,12 @@ class Letterbox:
         x0, y0, x1, y1 = area
         width, height = x1 - x0, y1 - y0
         across, down = (height, width) if rotation in (90, 270) else (width, height)
-        if size[0] * down <= size[1] * across:
-            numerator, denominator = size[0], across
+        room = size if room is None else room
+        if room[0] * down <= room[1] * across:
+            numerator, denominator = room[0], across
         else:
-            numerator, denominator = size[1], down
-        inner = min(size[0], -(-across * numerator // denominator)), min(size[1], -(-down * numerator // denominator))
+            numerator, denominator = room[1], down
+        inner = min(room[0], -(-across * numerator // denominator)), min(room[1], -(-down * numerator // denominator))
         pad_x, pad_y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
         return cls(
             size, width, height, x0, y0, rotation, hflip, numerator, denominator, pad_x, pad_y, inner

@@ -149,6 +149,7 @@ def letterbox(
     scale: Sequence[float] = (1, 1, 1),
     pad: Sequence[float] | float = (114, 114, 114),
     crop: tuple[int, int, int, int] | None = None,
+    room: tuple[int, int] | None = None,
     siting: str = "left",
     out: npt.NDArray[np.float32] | None = None,
     backend: str | None = None,
@@ -156,11 +157,11 @@ def letterbox(
     """A detector's input in one pass over the planes: float32 (3, H, W) and where it lies on the frame.
 
     size: (W, H) of the tensor. The frame, or its part `crop` (x0, y0, x1, y1 in luma samples of the coded frame),
-    is turned upright (rotation: clockwise degrees 0, 90, 180, 270; hflip: then mirrored), fitted into the tensor
-    and centred; averaged over areas when it shrinks, interpolated linearly when it grows. The value is
-    (rgb - mean) * scale with rgb in 0..255; around the picture (pad - mean) * scale. mean, scale and pad are in the
-    order of the tensor's channels (R, G, B, or B, G, R with bgr). matrix: bt709, bt601 or bt2020. out: written and
-    returned when given: float32 (3, H, W), contiguous. Raises TypeError or ValueError.
+    is turned upright (rotation: clockwise degrees 0, 90, 180, 270; hflip: then mirrored), fitted into `room` (W, H;
+    default: the whole tensor) and centred; averaged over areas when it shrinks, interpolated linearly when it grows.
+    The value is (rgb - mean) * scale with rgb in 0..255; around the picture (pad - mean) * scale. mean, scale and
+    pad are in the order of the tensor's channels (R, G, B, or B, G, R with bgr). matrix: bt709, bt601 or bt2020.
+    out: written and returned when given: float32 (3, H, W), contiguous. Raises TypeError or ValueError.
     """
     run = _backend(backend).letterbox
     height, width = _check_planes(planes, fmt, writable=False)
@@ -171,6 +172,11 @@ def letterbox(
         raise ValueError(f"size should be (W, H), not {size!r}")
     for value in size:
         _integer("size", value, 1, LIMIT)
+    if room is not None:
+        if len(room) != 2:
+            raise ValueError(f"room should be (W, H), not {room!r}")
+        for value, high in zip(room, size, strict=True):
+            _integer("room", value, 1, high)
     area = (0, 0, width, height)
     if crop is not None:
         if len(crop) != 4:
@@ -188,7 +194,7 @@ def letterbox(
     elif out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError(f"out is {out.shape}, it should be {shape}, contiguous and writable")
     pads = (pad, pad, pad) if isinstance(pad, int | float) else pad
-    box = Letterbox.fit(area, (shape[2], shape[1]), rotation, bool(hflip))
+    box = Letterbox.fit(area, (shape[2], shape[1]), rotation, bool(hflip), room)
     coefficients = rgb_matrix(matrix, bool(full_range), fmt.depth, fmt.chroma, bool(bgr))
     run(
         planes, fmt, box, siting, coefficients, _triple("mean", mean), _triple("scale", scale),

@@ -39,6 +39,7 @@ class Model(fetch.Source):
     nms: float = 0.45
     margin: float = 0.15
     coarse: int = 0
+    coarse_thresh: float = 0.0
     bgr: bool = False
     mean: Triple = (0.0, 0.0, 0.0)
     scale: Triple = (1.0, 1.0, 1.0)

@@ -144,6 +144,23 @@ def test_every(cache: Path) -> None:
     assert (item.lookahead(stream()), item.gap(stream()), item.models()) == (1, 3, ("one",))
 
 
+@pytest.mark.parametrize(
+    ("args", "run", "cores", "threads"),
+    [
+        ("", 0, 4, 0), (":every=5", 0, 4, 2), (":every=5", 0, 1, 1), (":every=5", 3, 4, 3),
+        (":every=5:threads=0", 3, 4, 0),
+    ],
+)
+def test_threads(monkeypatch: pytest.MonkeyPatch, args: str, run: int, cores: int, threads: int) -> None:
+    """A net that looks at every fifth frame leaves cores to the encoder, unless threads were asked for."""
+    from anonfilter.filters import detect
+
+    monkeypatch.setattr(detect, "available_cores", lambda: cores)
+    item = make(f"faces{args}")
+    given = item.opts["threads"]
+    assert (item._default_threads(env(stream(), [], threads=run)) if given is None else given) == threads
+
+
 def test_a_frame_without_objects_was_still_looked_at(cache: Path) -> None:
     record = look("one:thresh=0.99")
     assert (record.ran, record.regions, record.looked) == (("one",), [], True)

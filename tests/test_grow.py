@@ -5,9 +5,10 @@ from fractions import Fraction
 import pytest
 
 from anonfilter.filter import Env, Options
-from anonfilter.filters.grow import Grow, extrapolate
+from anonfilter.filters.grow import Grow
 from anonfilter.frame import StreamInfo
-from anonfilter.options import parse_options
+from anonfilter.motion import extrapolate
+from anonfilter.options import Duration, parse_options
 from anonfilter.records import FrameRecord, Region
 
 STREAM = StreamInfo(640, 360, "yuv420p", Fraction(1, 25), Fraction(25), Fraction(25))
@@ -175,3 +176,41 @@ def test_without_tracks():
 def test_two_regions_of_a_track_grow_as_one():
     out = run(grow("before=0:after=1:scale=1"), {0: [seen(0), seen(40)]}, 2)
     assert grown(out)[1] == [(-10, 85, 50, 115)]
+
+
+def edged(frames=20):
+    item = Grow.at_edges(Duration(frames))
+    item.open(Env(stream=STREAM, ring=None, input_name="x"))
+    return item
+
+
+@pytest.mark.parametrize("place", [{"x": 5}, {"y": 10}, {"x": 635}, {"y": 350}])
+def test_a_track_that_leaves_at_the_edge_stays_covered(place):
+    """Nets miss what the edge cuts: so many frames after the last sighting, half as many before the first."""
+    out = run(edged(), {n: [seen(**place)] for n in range(15, 25)}, 60)
+    assert times(out) == [*range(5, 15), *range(25, 45)]
+    assert out[44][0].box == pytest.approx(seen(**place).box)
+
+
+def test_a_track_that_ends_inside_is_not_extended_by_the_edge_rule():
+    assert times(run(edged(), {n: [seen()] for n in range(15, 25)}, 60)) == []
+
+
+def test_a_single_sighting_at_the_edge_is_trusted_for_five_frames():
+    assert times(run(edged(), {20: [seen(5)]}, 60)) == [*range(15, 20), *range(21, 26)]
+
+
+def test_it_goes_out_of_the_picture():
+    out = run(edged(6), {n: [seen(40 - 3 * n)] for n in range(12)}, 20)
+    assert times(out) == list(range(12, 18))
+    last = seen(40 - 33).box
+    for n in range(12, 18):
+        assert grown(out)[n][0] == pytest.approx((last[0] - 3 * (n - 11), last[1], last[2], last[3]))
+
+
+def test_grown_ellipses_become_hulls_when_they_move():
+    moving = {n: [seen(100 + 6 * n, shape="ellipse")] for n in range(10, 20)}
+    out = run(grow("before=0:after=2:scale=1"), moving, 22)
+    assert [r.shape for r in out[20]] == ["rect"]
+    still = run(grow("before=0:after=2:scale=1"), {5: [seen(shape="ellipse")]}, 8)
+    assert [r.shape for r in still[6]] == ["ellipse"]

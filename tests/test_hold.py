@@ -67,9 +67,16 @@ def test_models_that_never_run():
 
 def test_tracks_account_for_themselves():
     a, b = A.with_(track=1), B.with_(track=2)
-    mine = A.with_(track=1, src="interp", box=(3, 0, 13, 10))
+    mine = A.with_(track=1, src="interp", box=(1, 0, 11, 10))
     out = run(2, [("m", [a, b]), ("", [mine]), ("m", [a, b])])
     assert out[1] == [mine, *held(b)]
+
+
+def test_a_track_that_went_far_does_not_account():
+    """It may have jumped from one object to another: joining looks must not uncover what each look saw."""
+    a, b = A.with_(track=1), B.with_(track=1)
+    path = A.with_(track=1, src="interp", box=(25, 0, 35, 10))
+    assert run(2, [("m", [a]), ("", [path]), ("m", [b])])[1] == [path, *held(a, b)]
 
 
 def test_a_grown_region_does_not_account():

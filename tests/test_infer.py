@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -241,3 +242,15 @@ def test_auto_takes_openvino_only_with_native_bf16(monkeypatch: pytest.MonkeyPat
 
 def test_available_cores() -> None:
     assert 1 <= infer.available_cores() <= (os.cpu_count() or 1)
+
+
+def test_nothing_is_told_to_anybody(tmp_path: Path) -> None:
+    """From 1.32 on, importing ONNX Runtime makes a device id and a queue of events to upload in the user's home."""
+    (tmp_path / "add.onnx").write_bytes(tiny.add_net())
+    script = (
+        "from anonfilter.infer import open_session; import sys\n"
+        "open_session(sys.argv[1], shapes={}, engine='onnxruntime').close()"
+    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("ORT_", "XDG_"))} | {"HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "add.onnx")], env=env, check=True, cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["add.onnx"]

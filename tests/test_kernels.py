@@ -20,6 +20,7 @@ kernel_cases = importlib.import_module("kernel_cases")
 
 OPS = ("blur", "pixelize", "fill")
 GRAY = FORMATS["gray"]
+UNITS = [row.name for row in cpu.units() if row.runs]
 
 
 def gray(values: object) -> np.ndarray:
@@ -75,28 +76,43 @@ def worst_sums(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     return sums.astype(np.uint32), (sums + n // 2) // n
 
 
-def test_divisions_at_their_steps() -> None:
-    """The multipliers' error shows, if at all, just below a step and at the highest sums."""
+@pytest.mark.parametrize("unit", UNITS)
+def test_divisions_at_their_steps(unit: str) -> None:
+    """A multiplier's or a reciprocal's error shows, if at all, just beside a step and at the highest sums."""
     rng = np.random.default_rng(8)
-    # The range of counts that shares a shift is widest at 2h+1 = 2 * first - 1; all small h, then around each power.
-    halves = [*range(1, 300), *(k + d for k in (512, 1024, 2048, 4096, 8192) for d in (-3, -2, -1, 0, 1))]
-    for h in halves:
-        size = 4 * h + 7
-        counts = {i: min(i + h + 1, size) - max(i - h, 0) for i in (0, 1, h // 2, h - 1, h)}
-        for i, n in counts.items():
+    counts = [*range(2, 300), *(k + d for k in (512, 1024, 4096, 16384) for d in (-3, -2, -1, 0, 1)), 32766, 32767]
+    with cpu.using(unit):
+        for n in [*counts, *rng.integers(300, 32767, 200).tolist()]:
             sums, means = worst_sums(n, rng)
-            got = cpu._cpu.column_means(sums, h, size, i)
-            assert (got is None) == (h + 1 > 8192)
-            assert got is None or np.array_equal(got, means), (h, n)
-    for n in [*range(1, 100), *rng.integers(100, 32767, 200).tolist(), 32766, 32767]:
-        sums, means = worst_sums(n, rng)
-        assert np.array_equal(cpu._cpu.masked_means(sums, np.full(len(sums), n, np.uint16)), means), n
+            assert np.array_equal(cpu._cpu.column_means(sums, n), means), n
+            assert np.array_equal(cpu._cpu.span_means(sums, n), means), n
+            assert np.array_equal(cpu._cpu.masked_means(sums, np.full(len(sums), n, np.uint16)), means), n
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_shared_shifts_at_their_steps(unit: str) -> None:
+    """Along a row the counts h+1 .. 2h+1 share a shift: rows whose first window has a sum beside a step."""
+    rng = np.random.default_rng(9)
+    with cpu.using(unit):
+        for h in [*range(1, 40), *(k + d for k in (64, 512, 4096, 8192) for d in (-2, -1, 0, 1)), 12000]:
+            for n in (2 * h + 9, 2 * h, h + 2, h + 1):
+                high = rng.random() < 0.5
+                row = rng.integers(65530, 65536, n) if high else rng.integers(0, 65536, n)
+                # The first sample takes the whole row's sum to just below a rounded step.
+                k = min(h + 1, n)
+                rest = int(row[1:k].sum())
+                row[0] = min(65535, max(0, -(-rest // k) * k + k - k // 2 - 1 - rest))
+                total = np.concatenate([[0], np.cumsum(row)])
+                where = np.arange(n)
+                low, upper = np.maximum(where - h, 0), np.minimum(where + h + 1, n)
+                count = upper - low
+                means = (total[upper] - total[low] + count // 2) // count
+                assert np.array_equal(cpu._cpu.row_means(row.astype(np.uint16), h), means), (h, n)
 
 
 def test_compared_paths_are_different_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ops.DEFAULT_BACKEND == "cpu"
     assert cpu._cpu.__file__.endswith((".so", ".pyd"))
-    assert cpu.unit() == "portable"
     cases = (kernel_cases.case("blur", "nv12", seed) for seed in range(50))
     case, expected = next((c, out) for c in cases if not (out := c.run("ref")).same_bytes(c.planes))
 

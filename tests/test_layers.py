@@ -28,6 +28,7 @@ FLOORS = {
     "anonfilter.channel": 1,
     "anonfilter.filter": 2,
     "anonfilter.assoc": 2,
+    "anonfilter.motion": 2,
     "anonfilter.recordfile": 2,
     "anonfilter.infer": 2,
     "anonfilter.io": 2,

@@ -253,6 +253,21 @@ def test_padding_and_normalising(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ops.BACKENDS)
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_room_leaves_a_border(backend: str, rotation: int) -> None:
+    """The picture is what it is without the border, in the middle of it."""
+    planes = kernel_cases.planes(np.random.default_rng(11), FORMATS["nv12"], 60, 40).arrays
+    room = (24, 16) if rotation == 0 else (16, 24)
+    bare, _ = ops.letterbox(planes, FORMATS["nv12"], room, rotation=rotation, backend=backend)
+    out, box = ops.letterbox(planes, FORMATS["nv12"], (40, 32), room=room, pad=7, rotation=rotation, backend=backend)
+    x, y = (40 - room[0]) // 2, (32 - room[1]) // 2
+    assert np.array_equal(out[:, y : y + room[1], x : x + room[0]], bare)
+    out[:, y : y + room[1], x : x + room[0]] = 7
+    assert np.abs(out - 7).max() < 1e-4
+    assert np.allclose(box.to_frame(box.to_tensor([[3, 4], [60, 40]])), [[3, 4], [60, 40]])
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
 def test_crop_is_what_the_crop_alone_would_be(backend: str) -> None:
     """Nothing beyond the crop is read: chroma included, where the crop begins on a whole pair."""
     rng = np.random.default_rng(9)
@@ -280,6 +295,9 @@ def test_crop_is_what_the_crop_alone_would_be(backend: str) -> None:
         (ValueError, {"crop": (5, 5, 5, 9)}),
         (ValueError, {"crop": (-1, 0, 5, 9)}),
         (TypeError, {"crop": (0.5, 0, 5, 9)}),
+        (ValueError, {"room": (9, 8)}),
+        (ValueError, {"room": (8, 0)}),
+        (ValueError, {"room": (8,)}),
         (ValueError, {"mean": (1, 2)}),
         (ValueError, {"scale": (1, 2, float("nan"))}),
         (ValueError, {"pad": (1, 2, float("inf"))}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from anonfilter.errors import InputError, ModelError
 from anonfilter.filter import Env, Options, Sampler
-from anonfilter.infer import ENGINES
+from anonfilter.infer import ENGINES, available_cores
 from anonfilter.models import catalog
 from anonfilter.models.catalog import Model
 from anonfilter.models.detector import Detector
@@ -48,8 +48,8 @@ class Detect(Sampler):
         ),
         Option(
             "coarse", "int", None,
-            "look once more with the picture so many times smaller, for objects that fill it; 0: not (default: the "
-            "model's)",
+            "look once more with the picture so many times smaller, for objects that fill it or that its edge cuts; 0: "
+            "not (default: the model's)",
             min=0, max=32, per_item=True,
         ),
         Option(
@@ -59,8 +59,12 @@ class Detect(Sampler):
         Option("classes", "list", None, "keep only these classes (default: all)", per_item=True),
         Option("device", "string", None, "where the nets run: cpu (default: the run's device)"),
         Option("engine", "enum", "auto", "what runs the nets", choices=ENGINES),
-        Option("threads", "int", None, "threads for a net, 0 for one a core (default: the run's)", min=0,
-               max=1024),
+        Option(
+            "threads", "int", None,
+            "threads for a net, 0 for one a core (default: the run's, else one a core, or with every=N half of that, "
+            "because decoder and encoder then have most of the work)",
+            min=0, max=1024,
+        ),
     )  # fmt: skip
 
     def __init__(self, opts: Options, label: str = "") -> None:
@@ -125,6 +129,12 @@ class Detect(Sampler):
             self._rows = rows
         return self._rows
 
+    def _default_threads(self, env: Env) -> int:
+        """0: one a core."""
+        if env.threads or self.every() == 1:
+            return env.threads
+        return max(1, available_cores() // 2)
+
     def _load(self, given: str, row: Model, env: Env) -> _Look:
         def option(name: str) -> Any:
             own = self.opts.get("overrides", {}).get(given, {})
@@ -148,7 +158,7 @@ class Detect(Sampler):
             size=option("size"),
             thresh=option("thresh"),
             coarse=option("coarse"),
-            threads=env.threads if threads is None else threads,
+            threads=self._default_threads(env) if threads is None else threads,
             engine=self.opts["engine"],
             device=self.opts["device"] or env.device,
             log=lambda line: env.log("info", line),

@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anonfilter import assoc
-from anonfilter.filter import Env, RecordFilter
-from anonfilter.filters.interp import union
+from anonfilter.filter import Env, Options, RecordFilter
 from anonfilter.frame import StreamInfo
+from anonfilter.motion import extrapolate, joined_shape, union
 from anonfilter.options import Duration, Option
-from anonfilter.records import Box, FrameRecord, Region
+from anonfilter.records import FrameRecord, Region
 
 # A velocity is fitted to at most so many sightings, none older than so many frames. Going backward from a
 # first sighting they lie in the future: look-ahead beyond `before`.
 _SIGHTINGS, _SPAN, _FUTURE = 5, 15, 4
+# At the picture's edge a track goes on at most so many times as long as it was seen (up to _SIGHTINGS count): a single
+# false sighting must not stay for a second.
+_TRUST = 5
 # A region without a track is taken to be another frame's, from this overlap on.
 _SAME = 0.5
 
@@ -62,7 +65,12 @@ class Grow(RecordFilter):
     velocity, so that it covers an object that stops as well as one that goes on; it may widen on the way,
     never shrink. A region without a track stays where it is for as long, except on frames where the like is
     found again. Frames from which a person removed a region end its growth.
+
+    edge (set by the planner from track's option, not an option of this filter): so long at least a track goes on
+    that ends at the picture's edge, and half as long before one that begins there: nets miss what the edge cuts.
     """
+
+    edge: Duration = Duration(0)
 
     name = "grow"
     help = "Extend both ends of a track in time, and boxes in space."
@@ -77,14 +85,29 @@ class Grow(RecordFilter):
 
     def lookahead(self, stream: StreamInfo) -> int | None:
         """Frames before a first region, and those that tell its velocity."""
-        before: int = self.opts["before"].frames(stream.rate)
+        before: int = max(self.opts["before"].frames(stream.rate), self._edge_frames(stream)[0])
         return before + _FUTURE if before else 0
+
+    @classmethod
+    def at_edges(cls, edge: Duration) -> Grow:
+        """One that extends tracks at the picture's edge only."""
+        none = Duration(0)
+        item = cls(Options({"before": none, "after": none, "scale": 1.0, "pad": 0.0}), "grow (edge)")
+        item.edge = edge
+        return item
+
+    def _edge_frames(self, stream: StreamInfo) -> tuple[int, int]:
+        """Frames before a track that begins at the picture's edge and after one that ends there."""
+        after = self.edge.frames(stream.rate)
+        return -(-after // 2), after
 
     def open(self, env: Env) -> None:
         """Start without tracks."""
         super().open(env)
         self._before, self._after = (self.opts[key].frames(env.stream.rate) for key in ("before", "after"))
-        self._delay = _FUTURE if self._before else 0
+        self._edge_before, self._edge_after = self._edge_frames(env.stream)
+        self._reach = max(self._before, self._edge_before)  # frames that may still be added to
+        self._delay = _FUTURE if self._reach else 0
         self._waiting: dict[int, FrameRecord] = {}
         self._seen: dict[int, _Seen] = {}
         self._ends: dict[int, _End] = {}
@@ -98,7 +121,7 @@ class Grow(RecordFilter):
             self._next = record.n
         self._waiting[record.n] = record
         self._seen[record.n] = _seen(record)
-        return list(self._advance(record.n - self._delay, record.n - self._delay - self._before))
+        return list(self._advance(record.n - self._delay, record.n - self._delay - self._reach))
 
     def flush(self) -> Iterable[FrameRecord]:
         """The rest."""
@@ -130,7 +153,7 @@ class Grow(RecordFilter):
         grown = self._waiting[n].regions
         for track, end in list(self._ends.items()):
             last, region = end.seen[-1]
-            if n - last > self._after:
+            if n - last > self._time(self._after, self._edge_after, region, len(end.seen)):
                 del self._ends[track]
             elif track not in here.tracks:
                 end.closed = end.closed or here.blocks(track)
@@ -147,11 +170,20 @@ class Grow(RecordFilter):
         """Track's region begins on frame n: go back from it."""
         ahead = [m for m in range(n, n + _FUTURE + 1) if m in self._seen and track in self._seen[m].tracks]
         coming = [(m, self._seen[m].tracks[track]) for m in ahead]
-        for m in range(n - 1, n - self._before - 1, -1):
+        frames = self._time(self._before, self._edge_before, region, len(coming))
+        for m in range(n - 1, n - frames - 1, -1):
             seen = self._seen.get(m)
             if seen is None or track in seen.tracks or seen.blocks(track):
                 return
             self._waiting[m].regions.append(_moved(coming, n, m, region))
+
+    def _time(self, usual: int, at_edge: int, region: Region, sightings: int) -> int:
+        """Frames that a track goes on beyond an end where it looks like this."""
+        x0, y0, x1, y1 = region.box
+        stream = self.env.stream
+        if x0 > 0 and y0 > 0 and x1 < stream.width and y1 < stream.height:
+            return usual
+        return max(usual, min(at_edge, _TRUST * sightings))
 
     def _hold_loose(self, n: int, here: _Seen) -> None:
         """The same for regions without a track: they stay where they are."""
@@ -179,17 +211,20 @@ class Grow(RecordFilter):
 
 def _seen(record: FrameRecord) -> _Seen:
     seen = _Seen()
-    for region in record.regions:
+    for given in record.regions:
+        region, track = given, given.track
         if region.src == "zone":
             continue
         if region.deleted:
             seen.removed.append(region)
-        elif region.track is None:
+        elif track is None:
             seen.loose.append(region)
         else:
-            known = seen.tracks.get(region.track)
-            box = region.box if known is None else union(known.box, region.box)
-            seen.tracks[region.track] = (known or region).with_(box=box)
+            known = seen.tracks.get(track)
+            if known is not None:
+                box = union(known.box, region.box)
+                region = known.with_(box=box, shape=joined_shape(known.shape, box, known.box, region.box))
+            seen.tracks[track] = region
     return seen
 
 
@@ -205,27 +240,9 @@ def _found(regions: list[Region], among: list[Region]) -> list[bool]:
 
 def _moved(seen: list[tuple[int, Region]], start: int, n: int, region: Region) -> Region:
     """The region of frame `start`, at frame n: hull of its box and that box moved on as `seen` tells."""
-    shape = "rect" if region.mask is not None else region.shape
     box = extrapolate([(m, r.box) for m, r in seen], start, n)
+    shape = "rect" if region.mask is not None else joined_shape(region.shape, box, region.box)
     return region.with_(box=box, src="grow", poly=None, mask=None, shape=shape)
-
-
-def extrapolate(seen: list[tuple[int, Box]], start: int, n: int) -> Box:
-    """Hull of the box at frame `start` (one of `seen`) and the same box moved on to frame n.
-
-    The velocities of the centre and of the size are least-squares slopes; a size that shrinks is kept.
-    """
-    x0, y0, x1, y1 = box = dict(seen)[start]
-    middle = sum(m for m, _ in seen) / len(seen)
-    spread = sum((m - middle) ** 2 for m, _ in seen)
-    if not spread:
-        return box
-    left, top, right, bottom = (
-        sum((m - middle) * b[i] for m, b in seen) / spread * (n - start) for i in range(4)
-    )
-    dx, dy = (left + right) / 2, (top + bottom) / 2
-    wider, taller = max(0.0, (right - left) / 2), max(0.0, (bottom - top) / 2)
-    return union(box, (x0 + dx - wider, y0 + dy - taller, x1 + dx + wider, y1 + dy + taller))
 
 
 FILTER = Grow

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from anonfilter.filter import Env, Options, RecordFilter
 from anonfilter.frame import StreamInfo
+from anonfilter.motion import overlap
 from anonfilter.records import FrameRecord, Region
 
 # What has its own times (zone, grow) says itself on which frames it is.
 _OWN_TIMES = ("zone", "grow")
+# Intersection over union from which a track's region on the frame stands for the one of the look.
+_SAME_PLACE = 0.7
 
 
 class Hold(RecordFilter):
@@ -19,8 +22,10 @@ class Hold(RecordFilter):
 
     A frame counts as looked at by each model alone: where plates are looked for on every frame and faces on
     every fifth, the frames between are held for faces. Left out are regions of a track that has one of its
-    own on the frame (also one removed by hand: that was a person's decision; a grown one does not count, it
-    is a guess about an end), zones, grown regions and removed ones. Held regions have src "interp".
+    own on the frame in about the same place (also one removed by hand: that was a person's decision; a grown one does
+    not count, it is a guess about an end), zones, grown regions and removed ones. A track that went far from one look
+    to the next may have jumped from one object to another, so its looks are held as well. Held regions have src
+    "interp".
 
     gap: most frames from one look to the next. models: names of those that must have run; any others that are
     met count from then on.
@@ -87,9 +92,14 @@ class Hold(RecordFilter):
 
 def _missing(there: list[Region], held: Sequence[Region]) -> list[Region]:
     """Those held regions that the frame does not have by itself, marked as held, each once."""
-    tracks = {r.track for r in there if r.track is not None and r.src not in _OWN_TIMES}
-    made = dict.fromkeys(r.with_(src="interp") for r in held if r.track is None or r.track not in tracks)
+    own = [r for r in there if r.track is not None and r.src not in _OWN_TIMES]
+    made = dict.fromkeys(r.with_(src="interp") for r in held if not any(_tells(k, r) for k in own))
     return [region for region in made if region not in there]
+
+
+def _tells(own: Region, held: Region) -> bool:
+    """Whether the frame's own region says where the object of a held one is."""
+    return own.track == held.track and (own.deleted or overlap(own.box, held.box) >= _SAME_PLACE)
 
 
 FILTER = Hold

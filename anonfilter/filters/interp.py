@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,17 @@ import numpy as np
 from anonfilter.assoc import Array
 from anonfilter.filter import Env, RecordFilter
 from anonfilter.frame import StreamInfo
+from anonfilter.motion import extrapolate, joined_shape, moved, overlap, union
 from anonfilter.options import Duration, Option
 from anonfilter.records import Box, FrameRecord, Region
 
 # Sightings on either side of a gap that shape its curve. pchip's slopes depend on one beyond the gap,
 # makima's on two; a cubic spline's on all, by a factor of 0.27 less for each further one.
 _KNOTS = 4
+# Both ends of a gap agree if one lies, or would have come to lie, so far over the other.
+_AGREED = 0.5
+# Where they do not, each end's own story is covered for so many frames; it is told by sightings so many frames back.
+_HELD, _SPAN = 5, 15
 
 
 @dataclass(slots=True)
@@ -31,7 +36,10 @@ class _Line:
     def add(self, n: int, region: Region) -> None:
         """A sighting at frame n; a second one on a frame widens the first."""
         if self.frames and self.frames[-1] == n:
-            self.regions[-1] = self.regions[-1].with_(box=union(self.regions[-1].box, region.box))
+            before = self.regions[-1]
+            box = union(before.box, region.box)
+            shape = joined_shape(before.shape, box, before.box, region.box)
+            self.regions[-1] = before.with_(box=box, shape=shape)
         else:
             self.frames.append(n)
             self.regions.append(region)
@@ -39,11 +47,32 @@ class _Line:
 
 @dataclass(slots=True)
 class _Gap:
-    """The regions at a gap's ends, and centre and size at its knots."""
+    """The regions at a gap's ends, and the boxes at its knots, the gap being between knots at and at + 1."""
 
     a: Region
     b: Region
-    states: list[tuple[float, float, float, float]]
+    boxes: list[Box]
+
+    def held(self, knots: Sequence[int], at: int, n: int) -> list[Region]:
+        """Where the ends tell different stories (one was predicted from the other, and is elsewhere), the object may
+        not have gone the straight way, or they are two objects: what each end alone says of frame n, near that end."""
+        seen = list(zip(knots, self.boxes, strict=True))
+        sides = ((knots[at], seen[: at + 1], self.a), (knots[at + 1], seen[at + 1 :], self.b))
+        if overlap(self.a.box, self.b.box) >= _AGREED:
+            return []
+        if any(
+            overlap(moved(known, start, other), end.box) >= _AGREED
+            for (start, known, _), (other, _, end) in (sides, sides[::-1])
+            if len(known) > 1
+        ):
+            return []
+        out = []
+        for start, known, end in sides:
+            if abs(n - start) <= _HELD:
+                box = extrapolate([k for k in known if abs(k[0] - start) <= _SPAN], start, n)
+                shape = "rect" if end.mask is not None else joined_shape(end.shape, box, end.box)
+                out.append(end.with_(box=box, src="interp", poly=None, mask=None, shape=shape))
+        return out
 
 
 # Frames of the knots, which of them begins the gap, frames to fill. Tracks that were seen on the same frames
@@ -57,8 +86,9 @@ class Interp(RecordFilter):
 
     Centre and size are interpolated, not edges, so that a box cannot turn inside out, and the result is
     joined with the linear interpolation: whatever the method, it contains the straight path's box and so is
-    never smaller than the smaller end. Frames from which a person removed the track's region stay empty, and
-    so do those between two of them. src is "interp", score the lower of both ends.
+    never smaller than the smaller end. Where the ends do not agree (a turn, a cut, two objects taken for one)
+    the frames near each end are covered as if the track ended there, too. Frames from which a person removed the
+    track's region stay empty, and so do those between two of them. src is "interp", score the lower of both ends.
     """
 
     name = "interp"
@@ -143,19 +173,21 @@ class Interp(RecordFilter):
             low = max(0, at + 1 - _KNOTS)
             used = range(low, min(at + 1 + _KNOTS, len(line.frames)))
             key = (tuple(line.frames[i] for i in used), at - low, tuple(wanted))
-            states = [_state(line.regions[i].box) for i in used]
-            gaps.setdefault(key, []).append(_Gap(line.regions[at], line.regions[at + 1], states))
+            boxes = [line.regions[i].box for i in used]
+            gaps.setdefault(key, []).append(_Gap(line.regions[at], line.regions[at + 1], boxes))
         self._forget(line, max(0, at + 2 - _KNOTS))
 
     def _fill(self, start: int, key: _Key, group: list[_Gap]) -> None:
         """Fill gaps that have their knots and frames in common."""
         knots, at, wanted = key
-        states = np.array([gap.states for gap in group]).swapaxes(0, 1)
+        states = np.array([[_state(box) for box in gap.boxes] for gap in group]).swapaxes(0, 1)
         boxes = path(self.opts["method"], np.array(knots, float), states, at, np.array(wanted, float)).tolist()
         for n, row in zip(wanted, boxes, strict=True):
             share = (n - start) / (knots[at + 1] - start)
             made = [between(g.a, g.b, share, tuple(box)) for g, box in zip(group, row, strict=True)]
             self._waiting[n].regions.extend(made)
+            for gap in group:
+                self._waiting[n].regions.extend(gap.held(knots, at, n))
 
     def _open_frames(self, line: _Line, start: int, stop: int) -> list[int]:
         """Frames between two sightings that are to be filled: all, but for those from the first to the last
@@ -172,11 +204,6 @@ class Interp(RecordFilter):
             for _ in range(count):
                 line.frames.popleft()
                 line.regions.popleft()
-
-
-def union(a: Box, b: Box) -> Box:
-    """The smallest box around both."""
-    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
 def _state(box: Box) -> tuple[float, float, float, float]:
@@ -210,11 +237,44 @@ def path(method: str, knots: Array, states: Array, at: int, frames: Array) -> Ar
 
 
 def _spline(method: str, knots: Array, states: Array) -> Any:
-    from scipy.interpolate import Akima1DInterpolator, CubicSpline, PchipInterpolator
+    if method == "pchip":
+        return lambda frames: pchip(knots, states, frames)
+    from scipy.interpolate import Akima1DInterpolator, CubicSpline
 
-    if method == "makima":
-        return Akima1DInterpolator(knots, states, method="makima")
-    return PchipInterpolator(knots, states) if method == "pchip" else CubicSpline(knots, states)
+    return Akima1DInterpolator(knots, states, method="makima") if method == "makima" else CubicSpline(knots, states)
+
+
+def pchip(x: Array, y: Array, at: Array) -> Array:
+    """(N, ...) values at `at` of the monotone cubic through (K,) x and (K, ...) y, K >= 2.
+
+    The same curve as scipy.interpolate.PchipInterpolator (Fritsch and Butland, "A method for constructing local
+    monotone piecewise cubic interpolants", 1984; ends as in Moler, "Numerical Computing with MATLAB", 3.6). It is
+    here because it is the default, and importing SciPy takes longer than all records of a short clip.
+    """
+    h = np.diff(x).reshape(-1, *[1] * (y.ndim - 1))
+    slope = np.diff(y, axis=0) / h
+    d = np.zeros_like(y)
+    if len(x) == 2:
+        d[:] = slope[0]
+    else:
+        left, right, w1, w2 = slope[:-1], slope[1:], 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+        same = left * right > 0
+        mean = np.divide(w1, left, out=np.ones_like(left), where=same)
+        mean += np.divide(w2, right, out=np.ones_like(left), where=same)
+        d[1:-1] = np.where(same, (w1 + w2) / mean, 0.0)
+        for end, h0, h1, s0, s1 in ((0, h[0], h[1], slope[0], slope[1]), (-1, h[-1], h[-2], slope[-1], slope[-2])):
+            first = ((2 * h0 + h1) * s0 - h0 * s1) / (h0 + h1)
+            first = np.where(np.sign(first) != np.sign(s0), 0.0, first)
+            steep = (np.sign(s0) != np.sign(s1)) & (np.abs(first) > 3 * np.abs(s0))
+            d[end] = np.where(steep, 3 * s0, first)
+    i = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
+    t = ((at - x[i]) / (x[i + 1] - x[i])).reshape(-1, *[1] * (y.ndim - 1))
+    out: Array = (
+        y[i] * (1 + 2 * t) * (1 - t) ** 2
+        + y[i + 1] * t**2 * (3 - 2 * t)
+        + h[i] * t * (1 - t) * (d[i] * (1 - t) - d[i + 1] * t)
+    )
+    return out
 
 
 def between(a: Region, b: Region, share: float, box: Box) -> Region:
@@ -224,8 +284,8 @@ def between(a: Region, b: Region, share: float, box: Box) -> Region:
         poly = tuple(
             (x0 + share * (x1 - x0), y0 + share * (y1 - y0)) for (x0, y0), (x1, y1) in zip(a.poly, b.poly, strict=True)
         )
-    # An ellipse is drawn only where both ends are one; else the whole box is covered.
-    shape = a.shape if a.shape == b.shape else "rect"
+    # An ellipse that moves covers both ends' ellipses in no box between them for sure, so the whole box is covered.
+    shape = a.shape if a.shape == b.shape and (a.shape != "ellipse" or a.box == b.box) else "rect"
     return Region(box, a.cls, min(a.score, b.score), "interp", a.track, shape, poly)
 
 

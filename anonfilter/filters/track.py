@@ -67,6 +67,12 @@ class Track(RecordFilter):
             "dist", "float", 1.5, "or farthest centre from where it was due, in mean sides", min=0, max=100
         ),
         Option("size", "float", 2.5, "most that width or height may change, as a ratio", min=1, max=100),
+        Option(
+            "edge", "duration", Duration(1, "s"),
+            "how long an object that leaves at the picture's edge, where nets miss what is cut, stays covered after "
+            "its last sighting, and half as long before its first; at most five times as many frames as it was seen on",
+            min=0,
+        ),
         Option("high", "float", 0.5, "score from which a detection chooses its track first", min=0, max=1),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ class OnnxSession:
     def __init__(
         self, path: str | Path, model: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int
     ) -> None:
+        # From 1.32 on the wheel collects telemetry and uploads it, unless this stands before the import. A tool for
+        # footage that must not leave the house says nothing to anybody.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         try:
             import onnxruntime as ort
         except ImportError:

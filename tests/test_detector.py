@@ -1,0 +1,87 @@
+"""The coarse look: faces that the picture's edge cuts are found, and it adds no second box to what is sure."""
+
+from __future__ import annotations
+
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from anonfilter.errors import ModelError
+from anonfilter.frame import Frame, StreamInfo
+from anonfilter.models import catalog, detector
+from anonfilter.models.detector import Detector
+from anonfilter.models.family import Detection
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIP = ROOT.parent / "shared" / "data" / "clips" / "speech-cuts-360p.mp4"
+
+
+def face(box: tuple[float, float, float, float], score: float, cls: str = "face") -> Detection:
+    return Detection(box, cls, score)
+
+
+def test_a_coarse_box_around_a_sure_object_is_told() -> None:
+    head = face((100, 50, 150, 110), 0.9)
+    bust = face((80, 40, 180, 160), 0.5)
+    assert detector._is_told(bust, [head])
+    # Not where the full look is no surer, sees another class, sees something beside it, or something tiny in it.
+    assert not detector._is_told(bust, [face(head.box, 0.69)])
+    assert not detector._is_told(face(bust.box, 0.75), [head])
+    assert not detector._is_told(bust, [face(head.box, 0.9, "plate")])
+    assert not detector._is_told(bust, [face((170, 50, 220, 110), 0.9)])
+    assert not detector._is_told(face((0, 0, 600, 400), 0.3), [head])
+
+
+def test_the_coarse_threshold_follows_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = catalog.resolve("plates")
+    assert row.coarse_thresh > row.thresh  # at .05 the coarse look sees plates of half a picture in the sky
+    big = face((0, 0, 300, 200), 0.15, "plate")
+    with real_detector("plates", (640, 360)) as item:
+        assert not item._is_close_up(big)
+    with real_detector("plates", (640, 360), thresh=row.thresh / 2) as item:
+        assert item._is_close_up(big)
+
+
+def real_detector(name: str, picture: tuple[int, int], thresh: float | None = None) -> Detector:
+    try:
+        return Detector(catalog.resolve(name), picture, thresh=thresh, threads=1)
+    except ModelError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no network: {error}")
+
+
+def test_the_coarse_look_has_a_border() -> None:
+    with real_detector("faces", (640, 360)) as item:
+        full, coarse = item._looks
+        assert (full.size, full.room) == ((640, 384), None)
+        assert coarse.size == (160, 96)
+        assert coarse.room == (107, 64)
+
+
+@pytest.mark.shared
+def test_a_profile_cut_by_the_edge_is_found() -> None:
+    """Frames where the pianist leaves the picture: the full look alone sees next to nothing of him."""
+    truth = json.loads((ROOT / "bench" / "truth" / "speech-cuts-360p.json").read_text())
+    boxes = next(item for item in truth["objects"] if item["id"] == 3)["boxes"]
+    wanted = (46, 48, 51, 68, 70, 71)
+    info = StreamInfo(640, 360, "yuv420p", Fraction(1, 30), Fraction(30), Fraction(30))
+    with real_detector("faces", (640, 360)) as item, av.open(str(CLIP)) as container:
+        for n, picture in enumerate(container.decode(video=0)):
+            if n in wanted:
+                found = item(Frame(n, n, n / 30, picture), info)
+                assert max((share(boxes[str(n)], k.box) for k in found), default=0) > 0.75, n
+            if n > max(wanted):
+                break
+
+
+def share(box: list[float], other: tuple[float, ...]) -> float:
+    """Share of `box` that `other`, grown by the model's margin, covers."""
+    dx, dy = 0.3 * (other[2] - other[0]), 0.3 * (other[3] - other[1])
+    wide = min(box[2], other[2] + dx) - max(box[0], other[0] - dx)
+    high = min(box[3], other[3] + dy) - max(box[1], other[1] - dy)
+    return max(0.0, wide) * max(0.0, high) / ((box[2] - box[0]) * (box[3] - box[1]))

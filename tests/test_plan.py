@@ -1,0 +1,43 @@
+"""The planner: what it adds to a graph by itself."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from anonfilter.filters.grow import Grow
+from anonfilter.frame import StreamInfo
+from anonfilter.job import Job
+from anonfilter.options import Duration
+from anonfilter.plan import Plan, make_plan
+
+STREAM = StreamInfo(640, 360, "yuv420p", Fraction(1, 25), Fraction(25), Fraction(25))
+
+
+def plan(graph: str) -> Plan:
+    return make_plan(Job(input="in.mp4", output="out.mp4", graph=graph), STREAM)
+
+
+@pytest.mark.parametrize(
+    ("graph", "lane", "edge"),
+    [
+        ("zone,fill", ["zone"], None),
+        ("zone,track,fill", ["zone", "track", "grow (edge)"], Duration(1, "s")),
+        ("zone,track=edge=0,fill", ["zone", "track"], None),
+        ("zone,track,interp,grow,fill", ["zone", "track", "interp", "grow"], Duration(1, "s")),
+        ("zone,track=edge=7,grow,interp,fill", ["zone", "track", "grow", "interp"], Duration(7)),
+        ("zone,grow,track=edge=7,fill", ["zone", "grow", "track", "grow (edge)"], Duration(7)),
+    ],
+)
+def test_tracks_go_on_at_the_edge(graph: str, lane: list[str], edge: Duration | None) -> None:
+    made = plan(graph)
+    assert [item.label for item in made.lane] == lane
+    assert [item.edge for item in made.lane if isinstance(item, Grow)][-1:] == ([] if edge is None else [edge])
+
+
+def test_the_edge_rule_is_in_the_look_ahead() -> None:
+    # Half a second before a first sighting, and four frames that tell the velocity.
+    assert plan("zone,track,fill").lookahead == 13 + 4
+    assert plan("zone,track=edge=0,fill").lookahead == 0
+    assert plan("zone,track,grow=before=30,fill").lookahead == 30 + 4
