@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from anonfilter.kernels.components import components
 from anonfilter.kernels.formats import PixFmt
 from anonfilter.kernels.letterbox import Letterbox
-from anonfilter.kernels.worklist import COMPONENT, components
+from anonfilter.kernels.worklist import COMPONENT
 
 Ints = npt.NDArray[np.int64]
 Triple = tuple[float, float, float]
