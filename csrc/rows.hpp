@@ -70,10 +70,11 @@ void along(const std::uint16_t* __restrict in, std::uint16_t* __restrict out, st
           return mean(load(sums + i + h) - load(sums + i - h - 1), full_multiplier, full_half, full_shift);
         });
       }
-      multiplier = window.down_multiplier + (h + 1 - n);
-      half = window.down_half + (h + 1 - n);
+      multiplier = window.down_multiplier;
+      half = window.down_half;
       each(right, n, out, [&](std::ptrdiff_t i) {
-        return mean(totals - load(sums + i - h - 1), load(multiplier + i), load(half + i), shift);
+        const std::ptrdiff_t k = i + h + 1 - n;
+        return mean(totals - load(sums + i - h - 1), load(multiplier + k), load(half + k), shift);
       });
     }
   }
