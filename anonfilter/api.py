@@ -83,7 +83,7 @@ class Graph:
             stream=inner,
             ring=self._ring,
             input_name="frames",
-            graph=graph,
+            graph=plan.detection,
             log=log or (lambda level, line: None),
         )
         self.report = Report()

@@ -49,7 +49,8 @@ class Plan:
     lane, with the turn of a rotated input in front where needed (autorotate). lane: readers and record filters in
     order, what the planner adds last. tail: pixel writers and
     segments. lookahead: frames, None for the whole clip. reader_ahead: the part of it up to the last reader: so many
-    frames stay in the ring of a pass that does not render. passes: 1 or 2.
+    frames stay in the ring of a pass that does not render. passes: 1 or 2. detection: the graph's text up to and
+    including its last origin of regions, for the record file's header.
     """
 
     job: Job
@@ -65,6 +66,7 @@ class Plan:
     frame_bytes: int
     passes: int
     why: str
+    detection: str
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -164,7 +166,9 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
         )
     if gap > 1:
         lane.append(Hold(gap, [name for f in lane for name in f.models()]))
-    return _choose(job, stream, source, head, bool(turn), lane, tail, warnings)
+    origins = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane) and f.origin]
+    detection = ",".join(spec.to_text() for spec in specs[: origins[-1] + 1]) if origins else ""
+    return _choose(job, stream, source, head, bool(turn), lane, tail, detection, warnings)
 
 
 def _check_classes(spec: FilterSpec, writer: PixelWriter, lane: Sequence[RecordLane]) -> None:
@@ -204,6 +208,7 @@ def _choose(
     autorotate: bool,
     lane: list[RecordLane],
     tail: list[PixelWriter | Segment],
+    detection: str,
     warnings: list[str],
 ) -> Plan:
     """Sum the look-ahead and choose one pass or two."""
@@ -252,6 +257,7 @@ def _choose(
         frame_bytes,
         passes,
         why,
+        detection,
         warnings,
     )
 

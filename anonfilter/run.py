@@ -165,11 +165,11 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
     head, stream = _head(plan, job)
     lane = Lane(plan.lane)
     env = Env(
-        stream=stream, ring=ring, input_name=job.input, graph=job.graph, fingerprint=reader.fingerprint,
+        stream=stream, ring=ring, input_name=job.input, graph=plan.detection, fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=1,
     )  # fmt: skip
     state = Progress(total=stream.frames, stage="pass 1")
-    writer = RecordWriter(records, Header.of("pass 1", stream, job.graph), every_frame=True)
+    writer = RecordWriter(records, Header.of("pass 1", stream, plan.detection), every_frame=True)
 
     def look() -> None:
         while (item := decoded.get()) is not END:
@@ -210,7 +210,7 @@ def _render(
     ring = FrameRing(plan.ring_frames, stop)
     head, stream = _head(plan, job)
     env = Env(
-        stream=stream, ring=ring, input_name=job.input, graph=job.graph, fingerprint=reader.fingerprint,
+        stream=stream, ring=ring, input_name=job.input, graph=plan.detection, fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=pass_no,
     )  # fmt: skip
     writer = Writer(job, reader)

@@ -185,6 +185,20 @@ def test_a_record_file_renders_the_same_bytes_each_time(clip: Path, tmp_path: Pa
     assert outs[0] == outs[1] == digest(direct)
 
 
+def test_records_keep_the_trail(clip: Path, tmp_path: Path) -> None:
+    """The header names the detectors' part of the graph and the nets, also through a second file."""
+    from anonfilter.recordfile import scan
+
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    run(job(clip, tmp_path / "a.mp4", f"negate,mover=every=3,write={first},track,interp,fill"))
+    assert scan(first).header.graph == "negate,mover=every=3"
+    text = first.read_text().replace('"models":[]', '"models":[{"name":"mover","sha256":"09ab"}]', 1)
+    first.write_text(text)
+    run(job(clip, tmp_path / "b.mp4", f"negate,read={first},write={second},track,interp,fill"))
+    assert scan(second).header.models == (("mover", "09ab"),)
+    assert second.read_text().splitlines()[1:] == text.splitlines()[1:]
+
+
 def test_records_of_another_video_are_refused(clip: Path, tmp_path: Path) -> None:
     records, other = tmp_path / "r.jsonl", tmp_path / "other.mp4"
     run(job(clip, tmp_path / "a.mp4", f"mover,write={records},fill"))
