@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from anonfilter.kernels import cpu, cuda, ref, ref_letterbox
+from anonfilter.kernels import cpu, cuda, ref, ref_letterbox, triton_backend
 from anonfilter.kernels.formats import PixFmt
 from anonfilter.kernels.letterbox import MATRICES, Letterbox, rgb_matrix
 from anonfilter.kernels.targets import LIMIT, Target, mask_from_runs, target, window, window_sigma
@@ -58,6 +58,7 @@ class Backend:
 BACKENDS: dict[str, Backend] = {
     "cpu": Backend(cpu.blur, cpu.pixelize, cpu.fill, cpu.letterbox),
     "cuda": Backend(cuda.blur, cuda.pixelize, cuda.fill, cuda.letterbox),
+    "triton": Backend(triton_backend.blur, cuda.pixelize, cuda.fill, triton_backend.letterbox),
     "ref": Backend(ref.blur, ref.pixelize, ref.fill, ref_letterbox.letterbox),
 }
 DEFAULT_BACKEND = "cpu"

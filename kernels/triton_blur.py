@@ -29,8 +29,9 @@ class Tile(NamedTuple):
     block: int
 
 
-ROW_TILE, COLUMN_TILE = Tile(4, 256), Tile(16, 64)
-"""1024 samples for 4 warps each. 16 columns are one sector of scratch, and narrow tiles keep more blocks busy."""
+ROW_TILE, COLUMN_TILE, FEATHER_BLOCK = Tile(2, 256), Tile(16, 32), 16
+"""4 samples a thread: more would cost registers faster than it brings loads in flight. Columns that blend a feather
+take 2, with 4 they would spill. 16 columns are one sector of scratch, and narrow tiles keep more blocks busy."""
 
 _REGION, _HEADER = worklist.REGION.names or (), worklist.HEADER
 FIELDS, PART = tl.constexpr(len(_REGION)), tl.constexpr(worklist.COMPONENT.itemsize // 4)
@@ -260,7 +261,7 @@ def _variants() -> dict[str, Variant]:
                         "MASKS": masks,
                         "FEATHER": feather,
                         "LINES": tile.lines,
-                        "BLOCK": tile.block,
+                        "BLOCK": FEATHER_BLOCK if feather else tile.block,
                     }
                     out[name(rows, word, masks, feather)] = Variant(box_means, constants)
     return out
