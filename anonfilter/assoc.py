@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ Array = npt.NDArray[np.float64]
 # costs their sum; leaving both unpaired costs a little more, so that a possible pair is taken.
 _OVERLAP, _DISTANCE, _SIZE = 1.0, 0.5, 0.25
 _UNPAIRED = _OVERLAP + _DISTANCE + _SIZE + 1e-3
+# Up to so many rows or columns every assignment is tried: 120 of them.
+_TRIED = 5
 
 
 def as_array(boxes: Sequence[Box]) -> Array:
@@ -84,18 +87,48 @@ def cost(a: Array, b: Array, *, min_iou: float, reach: Array | float, size: floa
 
 def assign(costs: Array) -> list[tuple[int, int]]:
     """Pairs (row, column) of least total cost (Kuhn, "The Hungarian method for the assignment problem",
-    1955).
+    1955), in order of rows.
 
     costs: (N, M) from cost(). Infinite ones are never paired. Leaving a row and a column unpaired costs as
     much as the worst possible pair, so that a good pair is not broken up to make two bad ones.
     """
     possible = np.isfinite(costs)
-    if not possible.any():
-        return []
-    if possible.sum(axis=0).max() == possible.sum(axis=1).max() == 1:
-        # Nothing competes for anything: no need to load SciPy, which costs a short run more than its inference.
-        return [(int(i), int(j)) for i, j in np.argwhere(possible)]
-    from scipy.optimize import linear_sum_assignment
+    pairs: list[tuple[int, int]] = []
+    for rows, columns in _groups(possible):
+        gains = np.where(possible, _UNPAIRED - costs, 0.0)[np.ix_(rows, columns)]
+        pairs += [(rows[i], columns[j]) for i, j in _best(gains) if possible[rows[i], columns[j]]]
+    return sorted(pairs)
 
-    rows, columns = linear_sum_assignment(np.where(possible, costs, _UNPAIRED))
-    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if possible[i, j]]
+
+def _groups(possible: npt.NDArray[np.bool_]) -> list[tuple[list[int], list[int]]]:
+    """Rows and columns that compete with each other, directly or through others."""
+    groups: list[tuple[list[int], list[int]]] = []
+    left = set(np.flatnonzero(possible.any(axis=1)).tolist())
+    while left:
+        rows, columns = {left.pop()}, set[int]()
+        grown = True
+        while grown:
+            columns = set(np.flatnonzero(possible[sorted(rows)].any(axis=0)).tolist())
+            more = set(np.flatnonzero(possible[:, sorted(columns)].any(axis=1)).tolist())
+            grown, rows = more != rows, more
+        left -= rows
+        groups.append((sorted(rows), sorted(columns)))
+    return groups
+
+
+def _best(gains: Array) -> list[tuple[int, int]]:
+    """The pairs of greatest total gain (N, M).
+
+    Small groups are tried out: to import SciPy's optimizers takes half a second, more than the inference of a short
+    clip, and most clips never have five objects that could be each other.
+    """
+    rows, columns = gains.shape
+    if rows > columns:
+        return [(j, i) for i, j in _best(gains.T)]
+    if columns > _TRIED:
+        from scipy.optimize import linear_sum_assignment
+
+        return [(int(i), int(j)) for i, j in zip(*linear_sum_assignment(gains, maximize=True), strict=True)]
+    table = gains.tolist()
+    best = max(permutations(range(columns), rows), key=lambda chosen: sum(table[i][j] for i, j in enumerate(chosen)))
+    return list(enumerate(best))

@@ -16,7 +16,7 @@ from anonfilter.kernels.letterbox import Letterbox
 from anonfilter.models import catalog
 from anonfilter.models.catalog import Model
 from anonfilter.models.centerface import CenterFace
-from anonfilter.models.family import FAMILIES, MAX_ENLARGE, default_room, fit_size, load_family
+from anonfilter.models.family import FAMILIES, GIVE, MAX_ENLARGE, default_room, fit_size, load_family
 from anonfilter.models.nms import MAX_CANDIDATES, nms
 from anonfilter.models.retina import Retina, priors
 from anonfilter.models.yolo import Yolo
@@ -47,15 +47,15 @@ def real(name: str) -> Model:
 @pytest.mark.parametrize(
     ("picture", "size"),
     [
-        ((1280, 720), (640, 384)),  # shrunk to the model's size
-        ((1920, 1080), (640, 384)),
-        ((720, 1280), (384, 640)),  # upright
-        ((3840, 2160), (1280, 736)),  # shrunk three times at most
+        ((1280, 720), (640, 352)),  # shrunk to the model's size
+        ((1920, 1080), (640, 352)),
+        ((720, 1280), (352, 640)),  # upright
+        ((3840, 2160), (1280, 704)),  # shrunk three times at most
         ((640, 360), (640, 384)),
         ((400, 225), (640, 384)),  # enlarged up to the model's size
         ((160, 120), (320, 256)),  # enlarged twice at most
         ((1, 1), (32, 32)),
-        ((4000, 2), (1344, 32)),
+        ((4000, 2), (1312, 32)),
     ],
 )
 def test_default_input_size(picture: tuple[int, int], size: tuple[int, int]) -> None:
@@ -72,6 +72,9 @@ def test_fit_size(picture: tuple[int, int], room: tuple[int, int]) -> None:
         assert side % 32 == 0
         assert 32 <= side < limit + 32
         assert side < MAX_ENLARGE * long + 33
+    # The picture is at most so much smaller than the room would allow.
+    scale = min(MAX_ENLARGE, *(k / n for k, n in zip(room, picture, strict=True)))
+    assert min(k / n for k, n in zip(size, picture, strict=True)) >= (1 - GIVE) * scale * 0.999 - 0.5 / min(picture)
 
 
 # NMS
