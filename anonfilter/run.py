@@ -155,7 +155,8 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
     head, stream = _head(plan, job)
     lane = Lane(plan.lane)
     env = Env(
-        stream=stream, ring=ring, input_name=job.input, graph=job.graph, fingerprint=reader.fingerprint,
+        stream=stream, ring=ring, input_name=job.input, graph=job.graph, kernels=job.kernels,
+        fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=1,
     )  # fmt: skip
     state = Progress(total=stream.frames, stage="pass 1")
@@ -200,7 +201,8 @@ def _render(
     ring = FrameRing(plan.ring_frames, stop)
     head, stream = _head(plan, job)
     env = Env(
-        stream=stream, ring=ring, input_name=job.input, graph=job.graph, fingerprint=reader.fingerprint,
+        stream=stream, ring=ring, input_name=job.input, graph=job.graph, kernels=job.kernels,
+        fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=pass_no,
     )  # fmt: skip
     writer = Writer(job, reader)

@@ -45,12 +45,13 @@ SCRATCH, STRIDE, ROW_SPANS, COLUMN_SPANS, OBJECT, MIDDLE, ALPHA, RIVALS, RIVAL_C
     tl.constexpr(_REGION.index(name))
     for name in ("scratch", "stride", "rows", "columns", "object", "middle", "alpha", "rivals", "rival_count")
 )
-COMPONENTS_AT, REGIONS_AT, ROW_TILES_AT, COLUMN_TILES_AT, SPANS_AT, RIVALS_AT, ALPHAS_AT, DEPTH, SHIFT = (
+ROW_TILES, COLUMN_TILES, ROW_TILES_AT, COLUMN_TILES_AT, DEPTH, SHIFT = (
     tl.constexpr(_HEADER.index(name))
-    for name in (
-        *("components_at", "regions_at", "row_tiles_at", "column_tiles_at", "spans_at", "rivals_at", "alphas_at"),
-        *("depth", "shift"),
-    )
+    for name in ("row_tiles", "column_tiles", "row_tiles_at", "column_tiles_at", "depth", "shift")
+)
+COMPONENTS_AT, REGIONS_AT, SPANS_AT, RIVALS_AT, ALPHAS_AT = (
+    tl.constexpr(_HEADER.index(name))
+    for name in ("components_at", "regions_at", "spans_at", "rivals_at", "alphas_at")
 )
 ELLIPSE, MASK = tl.constexpr(SHAPES.index("ellipse")), tl.constexpr(SHAPES.index("mask"))
 ALIGN = tl.constexpr(worklist.ALIGN)
@@ -153,9 +154,11 @@ def box_means(
     depth, shift = tl.load(words + DEPTH), tl.load(words + SHIFT)
     fraction, top = 16 - depth, (1 << depth) - 1
     if ROWS:
-        tile = words + tl.load(words + ROW_TILES_AT) + 2 * tl.program_id(0)
+        tiles, tile = tl.load(words + ROW_TILES), words + tl.load(words + ROW_TILES_AT) + 2 * tl.program_id(0)
     else:
-        tile = words + tl.load(words + COLUMN_TILES_AT) + 2 * tl.program_id(0)
+        tiles, tile = tl.load(words + COLUMN_TILES), words + tl.load(words + COLUMN_TILES_AT) + 2 * tl.program_id(0)
+    if tl.program_id(0) >= tiles:
+        return  # a captured graph may have more blocks than this list has tiles
     r = regions + tl.load(tile) * FIELDS
     width, height, stride, shape = tl.load(r + WIDTH), tl.load(r + HEIGHT), tl.load(r + STRIDE), tl.load(r + SHAPE)
     scratch = tl.load(r + SCRATCH).to(tl.int64) * ALIGN
@@ -167,16 +170,15 @@ def box_means(
     else:
         plane = address.to(tl.pointer_type(tl.uint16))
     number, along = tl.load(tile + 1) + tl.arange(0, LINES), tl.arange(0, BLOCK)
-    # Memory runs along the second axis of a tile in both directions.
+    # Memory runs along the second axis of a tile in both directions; the scan runs along AXIS.
+    AXIS: tl.constexpr = 1 if ROWS else 0
     if ROWS:
         line, ahead = tl.expand_dims(number, 1), tl.expand_dims(along, 0)
-        AXIS: tl.constexpr = 1
         count, length, h, table = height, width, tl.load(r + HX), tl.load(r + ROW_SPANS)
         line_in, step_in = line * stride, 1
         line_map, step_map = line * width, 1
     else:
         line, ahead = tl.expand_dims(number, 0), tl.expand_dims(along, 1)
-        AXIS: tl.constexpr = 0
         count, length, h, table = width, height, tl.load(r + HY), tl.load(r + COLUMN_SPANS)
         line_in, step_in = line, stride
         line_map, step_map = line, width

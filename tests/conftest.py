@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_device = cudadevice.probe()
     for item in items:
         call = getattr(item, "callspec", None)
-        if no_device and (item.get_closest_marker("gpu") or (call and call.params.get("backend") in ("cuda", "triton"))):
+        backend = call.params.get("backend") if call else None
+        if no_device and (item.get_closest_marker("gpu") or backend in ("cuda", "triton")):
             item.add_marker(pytest.mark.skip(reason=f"not run: {no_device}"))
     if SHARED.is_dir():
         return

@@ -10,13 +10,21 @@ import json
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from anonfilter.cliparse import parse_command
+from anonfilter.errors import UsageError
+from anonfilter.filter import Env
+from anonfilter.frame import StreamInfo
 from anonfilter.kernels import cuda, cudadevice, ops, triton_backend
 from anonfilter.kernels.formats import FORMATS
+from anonfilter.plan import _build
+from anonfilter.syntax import parse_graph
 
 HERE = Path(__file__).resolve().parent
 ARCHITECTURES = (80, 89, 90)
@@ -78,6 +86,7 @@ def test_letterbox_equals_the_oracle() -> None:
 
 
 BREAKS = {
+    "nothing": ("(total + (n >> 1))", "(total + (n >> 1))", "blur"),
     "a window one sample short": ("enters, leaves = i + h, i - h - 1", "enters, leaves = i + h, i - h", "blur"),
     "floor instead of rounding": ("(total + (n >> 1))", "(total)", "blur"),
     "a carry that is lost": ("window += tl.sum(moved, AXIS, keep_dims=True)\n        n =", "n =", "blur"),
@@ -90,7 +99,7 @@ BREAKS = {
 @needs_triton
 @pytest.mark.parametrize("what", BREAKS)
 def test_a_broken_kernel_is_seen(what: str, tmp_path: Path) -> None:
-    """The comparison fails for kernels that are wrong in one place."""
+    """The comparison fails for kernels that are wrong in one place, and for no others."""
     import anonfilter
 
     before, after, op = BREAKS[what]
@@ -101,10 +110,13 @@ def test_a_broken_kernel_is_seen(what: str, tmp_path: Path) -> None:
     assert text.count(before) == 1
     path.write_text(text.replace(before, after))
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, str(HERE / "triton_interpreter.py"), op, "0", "40" if op == "blur" else "17", "stop"]
+    count = 8 if what == "nothing" else 40
+    command = [sys.executable, str(HERE / "triton_interpreter.py"), op, "0", str(count), "stop"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert not all(json.loads(line)["equal"] for line in done.stdout.splitlines())
+    equal = [json.loads(line)["equal"] for line in done.stdout.splitlines()]
+    assert equal
+    assert all(equal) == (what == "nothing")
 
 
 def copy_package(package: Path, to: Path) -> None:
@@ -144,14 +156,57 @@ def test_without_a_device_the_backend_says_so() -> None:
     reason = cudadevice.probe()
     if reason is None:
         pytest.skip("there is a CUDA device")
-    for module in ("triton", "torch", "cupy"):
-        assert module not in sys.modules or MISSING == []
-    case = importlib.import_module("numpy").zeros((8, 8), "u1")
+    plane = np.zeros((8, 8), np.uint8)
     with pytest.raises(cudadevice.NoDevice, match="no CUDA device"):
-        ops.blur((case,), FORMATS["gray"], [ops.Target(0, 0, 4, 4, h=1)], backend="triton")
+        ops.blur((plane,), FORMATS["gray"], [ops.Target(0, 0, 4, 4, h=1)], backend="triton")
+    # All of that, and this whole file, without Triton.
+    code = "import sys; from anonfilter.kernels import ops; print({'triton', 'torch', 'cupy'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "set()\n"
 
 
 def test_the_backend_is_triton_where_triton_has_a_kernel() -> None:
     row = ops.BACKENDS["triton"]
     assert (row.blur, row.letterbox) == (triton_backend.blur, triton_backend.letterbox)
     assert (row.pixelize, row.fill) == (cuda.pixelize, cuda.fill)
+
+
+def test_the_option_chooses_among_the_backends_of_cuda() -> None:
+    assert parse_command(["-kernels", "triton", "-i", "a", "o"]).job.kernels == "triton"
+    assert parse_command(["-i", "a", "o"]).job.kernels is None
+    with pytest.raises(UsageError, match="Invalid value for option 'kernels': 'cpu' is not triton or cuda"):
+        parse_command(["-kernels", "cpu", "-i", "a", "o"])
+    for name in ops.CUDA_BACKENDS:
+        assert parse_command(["-kernels", name, "-i", "a", "o"]).job.kernels == name
+        assert ops.backend_for("cuda", name) == ops.backend_for("cuda:1", name) == name
+        assert name in ops.BACKENDS
+        with pytest.raises(ValueError, match=f"kernels={name} needs frames on a CUDA device, these are on cpu"):
+            ops.backend_for("cpu", name)
+    assert ops.backend_for("cpu") == ops.DEFAULT_BACKEND
+    assert ops.backend_for("cuda:0") == ops.CUDA_BACKENDS[0]
+    with pytest.raises(ValueError, match="should be one of cuda, triton"):
+        ops.backend_for("cuda", "cpu")
+
+
+@pytest.mark.parametrize("name", ops.CUDA_BACKENDS)
+def test_the_option_is_an_error_on_frames_in_host_memory(name: str, clip: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    arguments = ["-kernels", name, "-i", clip("kernels.mp4", frames=3), "-vf", "zone=0:0:40:40,blur", out]
+    done = subprocess.run([sys.executable, "-m", "anonfilter", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"-kernels {name} needs frames on a CUDA device" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["blur", "pixelize", "fill"])
+def test_filters_run_the_kernels_that_the_run_asks_for(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device: only the choice is looked at here, the kernels are stood in for."""
+    called: list[str] = []
+    monkeypatch.setattr(ops, text, lambda *_, backend, **__: called.append(backend))
+    stream = StreamInfo(64, 64, "nv12", Fraction(1, 25), Fraction(25), Fraction(25))
+    (spec,) = parse_graph(text).linear()
+    for device, kernels in (("cpu", None), ("cuda:0", None), ("cuda:0", "triton")):
+        item = _build(spec)
+        item.open(Env(stream, None, "in", device=device, kernels=kernels))
+        item.paint((), stream.fmt, [], "left")
+    assert called == ["cpu", "cuda", "triton"]

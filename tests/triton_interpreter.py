@@ -22,10 +22,10 @@ if __name__ == "__main__":
     os.environ["TRITON_INTERPRET"] = "1"
 assert os.environ.get("TRITON_INTERPRET") == "1", "set TRITON_INTERPRET=1 before this process imports Triton"
 
-import triton.runtime.interpreter as interpreter
+import triton.runtime.interpreter as interpreter  # noqa: E402
 
-from anonfilter.kernels import cuda, ops, ref, ref_letterbox, triton_backend, triton_blur, worklist
-from anonfilter.kernels.formats import FORMATS
+from anonfilter.kernels import cuda, ops, ref, ref_letterbox, triton_backend, triton_blur, worklist  # noqa: E402
+from anonfilter.kernels.formats import FORMATS  # noqa: E402
 
 sys.path.append(str(Path(__file__).parent))
 cuda_host = importlib.import_module("cuda_host")
@@ -67,6 +67,7 @@ class InterpretedDevice(cuda_host.HostDevice):
         constants = dict(variant.constants)
         if self.tile and kernel.startswith("blur"):
             constants |= {"LINES": self.tile.lines, "BLOCK": self.tile.block}
+            blocks += 2  # more than there is work, as a captured graph may have
         elif self.tile:
             blocks = -(-blocks // LETTERBOX_BLOCKS)
             constants["BLOCK"] *= LETTERBOX_BLOCKS
