@@ -63,6 +63,12 @@ def _passes(text: str) -> int:
     return int(text)
 
 
+def _kernels(text: str) -> str:
+    if text not in ("triton", "cuda"):
+        raise ValueError(f"'{text}' is not triton or cuda")
+    return text
+
+
 def parse_bytes(text: str) -> int:
     """Bytes with ffmpeg's suffixes: 512M, 1.5G (powers of ten), 1Gi (of two); a last B is allowed."""
     from anonfilter.expr import evaluate
@@ -112,6 +118,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("dump_plan",), "global", "show what will run where; with no output only that", dest="dump_plan"),
     Flag(("ring_memory",), "global", "memory for waiting frames (1Gi)", "bytes", parse_bytes, "ring_memory"),
     Flag(("passes",), "global", "force one pass or two instead of choosing", "1|2", _passes, "passes"),
+    Flag(("kernels",), "global", "what edits frames that lie on a CUDA device (cuda)", "triton|cuda", _kernels,
+         "kernels"),
     Flag(("threads",), "file", "threads of decoder and encoder, 0: as fits", "count", _threads, "threads"),
     Flag(("i",), "input", "input file or URL", "url"),
     Flag(("err_detect",), "input", "ignore_err: go on when the input is damaged or cut short", "flags",

@@ -36,6 +36,7 @@ class Env:
 
     stream: the stream as this filter sees it. ring: see Ring (None in a pass that has no pixels).
     input_name: for messages. graph: the whole graph text. device: "cpu" or "cuda[:N]".
+    kernels: one of ops.CUDA_BACKENDS, None for the device's own.
     threads: for inference, 0 = as many as there are cores. fingerprint: sha256 over the video packets, callable once
     the input was read to its end. models_used: detectors add (name, sha256) of what they loaded.
     log: takes (level, line). pass_no: 0 when there is one pass, else 1 or 2.
@@ -46,6 +47,7 @@ class Env:
     input_name: str
     graph: str = ""
     device: str = "cpu"
+    kernels: str | None = None
     threads: int = 0
     fingerprint: Callable[[], str] | None = None
     models_used: list[tuple[str, str]] = field(default_factory=list)

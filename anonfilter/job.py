@@ -35,7 +35,8 @@ class Job:
     stream specifier ("crf", "preset", "b" for -b:v); an option nobody knows is an error. muxer_options likewise.
     pix_fmt: -pix_fmt. audio: False for -an. overwrite: True -y, False -n or unknown (an existing output is then an
     error). threads: decoder and encoder, 0 = auto. ring_memory: bytes that the frame ring may take. passes: force 1
-    or 2, None lets the planner choose. ignore_errors: -err_detect ignore_err. keep_metadata: -map_metadata 0.
+    or 2, None lets the planner choose. kernels: -kernels, None for the device's own. ignore_errors: -err_detect
+    ignore_err. keep_metadata: -map_metadata 0.
     """
 
     input: str
@@ -60,6 +61,7 @@ class Job:
     threads: int = 0
     ring_memory: int = 1 << 30
     passes: int | None = None
+    kernels: str | None = None
     ignore_errors: bool = False
     keep_metadata: bool = False
     progress: Callable[[Progress], None] | None = None

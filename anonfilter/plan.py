@@ -17,6 +17,7 @@ from anonfilter.frame import StreamInfo
 from anonfilter.io.demuxing import read_once
 from anonfilter.io.lavfi import LavfiGraph, check_filter
 from anonfilter.job import Job
+from anonfilter.kernels import ops
 from anonfilter.options import parse_options
 from anonfilter.syntax import FilterSpec, parse_graph
 
@@ -125,6 +126,12 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
 
     Raises GraphError (with the place in the text) for what cannot be, PlanError for what this input cannot do.
     """
+    try:
+        ops.backend_for("cpu", job.kernels)
+    except ValueError:
+        raise PlanError(
+            f"-kernels {job.kernels} needs frames on a CUDA device, and this run decodes into host memory: leave it out"
+        ) from None
     graph = parse_graph(job.graph, source=job.graph_source)
     if graph.sws_flags:
         raise PlanError(

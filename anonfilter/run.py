@@ -165,7 +165,8 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
     head, stream = _head(plan, job)
     lane = Lane(plan.lane)
     env = Env(
-        stream=stream, ring=ring, input_name=job.input, graph=plan.detection, fingerprint=reader.fingerprint,
+        stream=stream, ring=ring, input_name=job.input, graph=plan.detection, kernels=job.kernels,
+        fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=1,
     )  # fmt: skip
     state = Progress(total=stream.frames, stage="pass 1")
@@ -210,7 +211,8 @@ def _render(
     ring = FrameRing(plan.ring_frames, stop)
     head, stream = _head(plan, job)
     env = Env(
-        stream=stream, ring=ring, input_name=job.input, graph=plan.detection, fingerprint=reader.fingerprint,
+        stream=stream, ring=ring, input_name=job.input, graph=plan.detection, kernels=job.kernels,
+        fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=pass_no,
     )  # fmt: skip
     writer = Writer(job, reader)

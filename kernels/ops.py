@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from anonfilter.kernels import cpu, cuda, ref, ref_letterbox
+from anonfilter.kernels import cpu, cuda, ref, ref_letterbox, triton_backend
 from anonfilter.kernels.formats import PixFmt
 from anonfilter.kernels.letterbox import MATRICES, Letterbox, rgb_matrix
 from anonfilter.kernels.targets import LIMIT, Target, mask_from_runs, target, window, window_sigma
 
 __all__ = [
     "BACKENDS",
+    "CUDA_BACKENDS",
     "DEFAULT_BACKEND",
     "SITINGS",
     "Backend",
     "Letterbox",
     "Target",
+    "backend_for",
     "blur",
     "fill",
     "letterbox",
@@ -58,9 +60,26 @@ class Backend:
 BACKENDS: dict[str, Backend] = {
     "cpu": Backend(cpu.blur, cpu.pixelize, cpu.fill, cpu.letterbox),
     "cuda": Backend(cuda.blur, cuda.pixelize, cuda.fill, cuda.letterbox),
+    "triton": Backend(triton_backend.blur, cuda.pixelize, cuda.fill, triton_backend.letterbox),
     "ref": Backend(ref.blur, ref.pixelize, ref.fill, ref_letterbox.letterbox),
 }
 DEFAULT_BACKEND = "cpu"
+CUDA_BACKENDS = ("cuda", "triton")
+"""Backends for frames on a CUDA device, the default first; docs/internals.md says why."""
+
+
+def backend_for(device: str, kernels: str | None = None) -> str:
+    """The backend for frames on a device ("cpu" or "cuda[:N]"), or the one of CUDA_BACKENDS that is asked for.
+
+    Raises ValueError when these kernels cannot reach the device, or are unknown.
+    """
+    if kernels is not None:
+        _choice("kernels", kernels, CUDA_BACKENDS)
+    if device.partition(":")[0] == "cuda":
+        return kernels or CUDA_BACKENDS[0]
+    if kernels is not None:
+        raise ValueError(f"kernels={kernels} needs frames on a CUDA device, these are on {device}")
+    return DEFAULT_BACKEND
 
 
 def blur(

@@ -27,11 +27,12 @@ def _outside_the_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `shared` need the development data; those marked `gpu`, or of the CUDA backend, need a device."""
-    no_device = cudadevice.missing()
+    """Tests marked `shared` need the development data; those marked `gpu`, or of a CUDA backend, need a device."""
+    no_device = cudadevice.probe()
     for item in items:
         call = getattr(item, "callspec", None)
-        if no_device and (item.get_closest_marker("gpu") or (call and call.params.get("backend") == "cuda")):
+        backend = call.params.get("backend") if call else None
+        if no_device and (item.get_closest_marker("gpu") or backend in ("cuda", "triton")):
             item.add_marker(pytest.mark.skip(reason=f"not run: {no_device}"))
     if SHARED.is_dir():
         return

@@ -52,7 +52,9 @@ class Blur(Painter):
             targets = [target.with_window(fixed) for target in targets]
         else:
             targets = [target.with_window(ops.window(target, opts["strength"])) for target in targets]
-        ops.blur(planes, fmt, targets, passes=opts["passes"], feather=opts["feather"], siting=siting)
+        ops.blur(
+            planes, fmt, targets, passes=opts["passes"], feather=opts["feather"], siting=siting, backend=self.backend
+        )
 
 
 FILTER = Blur

@@ -37,7 +37,9 @@ class Fill(Painter):
         self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str
     ) -> None:
         """Fill the targets."""
-        ops.fill(planes, fmt, targets, color=self._yuv, feather=self.opts["feather"], siting=siting)
+        ops.fill(
+            planes, fmt, targets, color=self._yuv, feather=self.opts["feather"], siting=siting, backend=self.backend
+        )
 
 
 FILTER = Fill

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anonfilter import regionmask
-from anonfilter.filter import PixelWriter
+from anonfilter.filter import Env, PixelWriter
 from anonfilter.frame import Frame
 from anonfilter.kernels import ops
 from anonfilter.kernels.formats import PixFmt
@@ -35,6 +35,11 @@ _SITING = {2: "center", 3: "topleft"}
 
 class Painter(PixelWriter):
     """Base of the pixel writers that cover objects. Options of a subclass include CLASSES, SHAPE and FEATHER."""
+
+    def open(self, env: Env) -> None:
+        """Choose the kernels once. Raises ValueError where they cannot reach the run's device."""
+        super().open(env)
+        self.backend = ops.backend_for(env.device, env.kernels)
 
     def select(self, record: FrameRecord) -> Sequence[Region]:
         """All regions of the wanted classes, except those removed by hand."""

@@ -31,7 +31,8 @@ class Pixelize(Painter):
     ) -> None:
         """Average the cells of the targets."""
         ops.pixelize(
-            planes, fmt, targets, cells=self.opts["cells"], feather=self.opts["feather"], siting=siting
+            planes, fmt, targets, cells=self.opts["cells"], feather=self.opts["feather"], siting=siting,
+            backend=self.backend,
         )
 
 
