@@ -25,7 +25,7 @@ harness = importlib.import_module("kernel_harness")
 
 @pytest.mark.parametrize("path", [harness.ORACLE, *harness.PATHS], ids=lambda path: path.name)
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("op", ("blur", "pixelize", "fill"))
+@pytest.mark.parametrize("op", ["blur", "pixelize", "fill"])
 def test_large_case(benchmark: Any, op: str, name: str, path: harness.Way) -> None:
     """One to three regions some 300 samples wide: kernel_cases.large."""
     case = kernel_cases.large(op, name, 0)
