@@ -247,7 +247,7 @@ def _check_known(name: str) -> None:
 
 def _read_graph(name: str, path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"-{name} {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

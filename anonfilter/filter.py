@@ -198,6 +198,8 @@ class PixelWriter(Filter):
 
     role = Role.WRITES_PIXELS
     timeline = True
+    covers: ClassVar[bool] = True
+    """Whether what it writes hides the object."""
 
     @abstractmethod
     def select(self, record: FrameRecord) -> Sequence[Region]:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from anonfilter.errors import PlanError
+from anonfilter.errors import AnonfilterError, Cancelled, PlanError
 from anonfilter.filter import RecordLane
 from anonfilter.frame import Frame
 from anonfilter.records import FrameRecord
@@ -54,7 +54,15 @@ class Lane:
         if start == len(self.filters):
             yield record
             return
-        for out in self.filters[start].push(record):
+        item = self.filters[start]
+        try:
+            ready = list(item.push(record))
+        except (AnonfilterError, Cancelled):
+            raise
+        except Exception as error:
+            where = f"{item.env.input_name}: '{item.label}' failed at {record.t:.3f} s (frame {record.n})"
+            raise PlanError(f"{where}: {error}") from error
+        for out in ready:
             yield from self._through(start + 1, out)
 
     def _count(self, records: Iterator[FrameRecord]) -> Iterator[FrameRecord]:

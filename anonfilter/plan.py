@@ -158,7 +158,8 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     head = [*turn, *head]
     warnings = []
     readers = [f for f in lane if isinstance(f, PixelReader)]
-    if readers and not any(isinstance(stage, PixelWriter) for stage in tail):
+    covered = any(isinstance(stage, PixelWriter) and stage.covers for stage in tail)
+    if readers and not covered and job.output_format != "null":
         warnings.append("no filter covers what detect finds: the output shows it")
     stream = source
     if head:

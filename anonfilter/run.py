@@ -49,11 +49,11 @@ def run(job: Job) -> Report:
         else:
             with tempfile.TemporaryDirectory(prefix="anonfilter-") as folder:
                 records = Path(folder) / "records.jsonl"
-                Writer(job, reader)  # an output that cannot be is found before the long pass, not after it
+                _try_output(job, plan, reader)
                 _analyse(job, plan, reader, records, started)
                 reader = Reader(job)
                 replay = Replay(RecordReader(records))
-                _render(job, plan, reader, Lane([replay]), report, started, 2)
+                _render(job, plan, reader, Lane([replay]), report, time.monotonic(), 2)
     except BaseException as error:
         # What broke off holds the encoder and its frames in the locals of its calls: they go now, not whenever somebody
         # lets go of the exception.
@@ -63,6 +63,30 @@ def run(job: Job) -> Report:
         reader.close()
     report.seconds = time.monotonic() - started
     return report
+
+
+def _try_output(job: Job, plan: Plan, reader: Reader) -> None:
+    """Open the output and leave nothing: what cannot be is found before the long pass, not after it."""
+    writer = Writer(job, reader)
+    if not writer.is_file:
+        return  # a pipe would get the header twice
+    env = Env(stream=plan.stream, ring=None, input_name=job.input)
+    try:
+        writer.open(Tail(plan, plan.stream, env, writer.formats).out)
+    finally:
+        writer.abort()
+
+
+def expected_frames(job: Job, plan: Plan) -> int:
+    """About how many frames the output will have, 0 where the container does not say."""
+    source = plan.source
+    given = [length for length in (job.t, job.out_t) if length is not None]
+    given += [to - (ss or 0) for to, ss in ((job.to, job.ss), (job.out_to, job.out_ss)) if to is not None]
+    if not given and not job.ss and not job.out_ss and not plan.head:
+        return source.frames
+    left = source.duration - (job.ss or 0) - (job.out_ss or 0) if source.duration else 0.0
+    seconds = min([*given, left] if left > 0 else given, default=0.0)
+    return max(0, round(seconds * float(plan.stream.average_rate)))
 
 
 def _log(job: Job, level: str, line: str) -> None:
@@ -224,7 +248,7 @@ def _render(
     for item in lane.filters:
         if isinstance(item, Replay):
             item.enough = enough.is_set
-    state = Progress(total=stream.frames, stage="render" if pass_no == 0 else "pass 2")
+    state = Progress(total=expected_frames(job, plan), stage="render" if pass_no == 0 else "pass 2")
     filters = [*lane.filters, *tail.filters]
 
     def look() -> None:

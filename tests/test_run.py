@@ -185,6 +185,47 @@ def test_a_record_file_renders_the_same_bytes_each_time(clip: Path, tmp_path: Pa
     assert outs[0] == outs[1] == digest(direct)
 
 
+def test_a_failing_filter_is_named_with_its_time(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"clip.mp4: 'mover' failed at 0.800 s \(frame 20\): the net fell over"):
+        run(job(clip, tmp_path / "out.mp4", "mover=fail=20,fill"))
+
+
+def test_an_output_that_cannot_be_is_found_before_the_long_pass(clip: Path, tmp_path: Path) -> None:
+    """In two passes, too: nobody waits ten hours for an encoder that is not there."""
+    seen: list[str] = []
+    graph = "mover,track,interp=gap=-1,fill"
+    bad = job(clip, tmp_path / "out.mp4", graph, progress=lambda state: seen.append(state.stage))
+    bad.encoder_options = {"preset": "ultrafast", "profile": "nosuch"}
+    with pytest.raises(OutputError):
+        run(bad)
+    assert seen == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_s_name_is_no_file(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is a directory"):
+        run(job(clip, f"{tmp_path}/out.mp4/", ZONE))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("graph", "more", "frames"),
+    [(ZONE, {}, 50), (ZONE, {"t": 1.0}, 25), (ZONE, {"ss": 0.5}, 38), (ZONE, {"out_to": 1.5, "out_ss": 0.5}, 25),
+     (f"fps=5,{ZONE}", {}, 10)],
+)  # fmt: skip
+def test_the_eta_knows_how_many_frames_will_come(
+    clip: Path, tmp_path: Path, graph: str, more: dict[str, float], frames: int
+) -> None:
+    totals: list[int] = []
+    run(job(clip, tmp_path / "out.mp4", graph, progress=lambda state: totals.append(state.total), **more))
+    assert abs(totals[-1] - frames) <= 1
+
+
+def test_drawing_hides_nothing(clip: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    run(job(clip, tmp_path / "out.mp4", "mover,draw", log=lambda level, line: said.append(line)))
+    assert any("no filter covers what detect finds" in line for line in said)
+
+
 def test_records_keep_the_trail(clip: Path, tmp_path: Path) -> None:
     """The header names the detectors' part of the graph and the nets, also through a second file."""
     from anonfilter.recordfile import scan

@@ -55,6 +55,7 @@ class Draw(PixelWriter):
     """Outline colours: green detected, yellow interpolated, orange grown, blue zone, magenta by hand, grey deleted."""
 
     name = "draw"
+    covers = False
     help = "Draw boxes, classes, scores and track ids; for looking, it hides nothing."
     options = (
         Option("thickness", "int", 2, "width of the outline", min=1, max=32, unit="luma samples"),

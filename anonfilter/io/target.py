@@ -45,7 +45,7 @@ class Target:
 
     def _check(self, job: Job, path: str) -> None:
         name = self.name
-        if os.path.isdir(path):
+        if os.path.isdir(path) or path.endswith(os.sep):
             raise OutputError(f"{name}: is a directory: give the output a file name")
         folder = os.path.dirname(os.path.realpath(path))
         if not os.path.isdir(folder):

@@ -79,6 +79,11 @@ class Writer:
         return self._size or self._target.size
 
     @property
+    def is_file(self) -> bool:
+        """Whether the output is a file that appears when it is whole, and no pipe, device or URL."""
+        return self._target.regular
+
+    @property
     def formats(self) -> list[str] | None:
         """Pixel formats that frames may have, to pin the last filter to; None if any will do."""
         return [self.job.pix_fmt] if self.job.pix_fmt else encoding.formats(self.codec)
