@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anonfilter import __version__
 from anonfilter.cliopts import LOG_LEVELS
@@ -29,8 +29,36 @@ FAILED, STOPPED = 1, 255
 _STDOUT = ("-", "pipe:", "pipe:1")
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which stops a run as Ctrl-C does."""
+class Stopped(KeyboardInterrupt):
+    """SIGINT or SIGTERM: both end a run cleanly."""
+
+
+class _Signals:
+    """As ffmpeg takes them: the first one stops the run, the next two are only counted, so that they do not break the
+    cleaning up, and the fourth is a hard exit."""
+
+    def __init__(self) -> None:
+        self.count = self.number = 0
+        self._before: dict[int, Any] = {}
+
+    def catch(self) -> None:
+        """Take over both signals, if this is the main thread."""
+        with contextlib.suppress(ValueError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._received)
+
+    def release(self) -> None:
+        """Give them back to who had them."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count == 1:
+            self.number = number
+            raise Stopped
+        if self.count > 3:
+            os._exit(123)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,17 +66,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     cause."""
     args = list(sys.argv[1:] if argv is None else argv)
     debug = _asks_debug(args)
-    try:
-        previous = signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:  # not in the main thread
-        previous = None
+    signals = _Signals()
+    signals.catch()
     try:
         return _main(args)
-    except (KeyboardInterrupt, Cancelled) as stop:
-        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-        _say(f"Exiting normally, received signal {int(number)}.")
-        return STOPPED
+    except (KeyboardInterrupt, Cancelled):
+        return _stopped(signals)
     except AnonfilterError as error:
+        if signals.count:
+            return _stopped(signals)
         _say(str(error))
         if debug:
             _traceback()
@@ -57,14 +83,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_stdout()
         return FAILED
     except Exception as error:
+        if signals.count:  # it hit an import, say, and came out as something else
+            return _stopped(signals)
         if debug:
             _traceback()
         text = " ".join(str(error).split())
         _say(f"internal error: {type(error).__name__}: {text}; run with -v debug for the traceback")
         return FAILED
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        if argv is not None:  # the command keeps them to its end: a late signal must not change its status
+            signals.release()
+
+
+def _stopped(signals: _Signals) -> int:
+    _say(f"Exiting normally, received signal {int(signals.number or signal.SIGINT)}.")
+    return STOPPED
 
 
 def _main(args: list[str]) -> int:
@@ -98,11 +131,10 @@ def _run(command: Command) -> None:
         log("warning", warning)
     job.log = log
     if command.dump_plan:
-        text = _plan(job)
         if not job.output:
-            print(text, flush=True)
+            print(_plan(job), flush=True)
             return
-        print(text, file=sys.stderr, flush=True)
+        job.on_plan = lambda text: print(text, file=sys.stderr, flush=True)
     if command.progress in _STDOUT and job.output in _STDOUT:
         raise UsageError(f"-progress {command.progress}: stdout is the output's, use pipe:2 or a file")
     _check_output(command)
@@ -215,10 +247,6 @@ def _traceback() -> None:
 def _asks_debug(args: Sequence[str]) -> bool:
     """Whether a traceback is wanted, known even where the command line cannot be parsed."""
     return any(a in ("-v", "-loglevel") and b in ("debug", "trace") for a, b in pairwise(args))
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _drop_stdout() -> None:

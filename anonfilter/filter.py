@@ -126,6 +126,10 @@ class RecordLane(Filter):
         """Most frames from one looked-at frame to the next, 1 for every frame; what lies between must be held."""
         return 1
 
+    def classes(self) -> tuple[str, ...] | None:
+        """Classes that its own regions may have; None where nobody can tell before the run."""
+        return None if self.origin else ()
+
     def models(self) -> tuple[str, ...]:
         """Names of the models that must have run on a frame before it counts as looked at."""
         return ()

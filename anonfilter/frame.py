@@ -70,7 +70,7 @@ class Frame:
     """One picture: n is its decode ordinal, pts its source timestamp, t seconds since the container's start.
 
     av is the av.VideoFrame that owns the memory. device is "cpu", or "cuda:N" once a GPU lane exists; planes()
-    is only for "cpu".
+    is only for "cpu". regions: how many a pixel writer has covered on it, for the report.
     """
 
     n: int
@@ -79,6 +79,7 @@ class Frame:
     av: Any
     device: str = "cpu"
     writable: bool = field(default=False)
+    regions: int = 0
 
     @property
     def fmt(self) -> PixFmt:

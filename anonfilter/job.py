@@ -66,6 +66,7 @@ class Job:
     keep_metadata: bool = False
     progress: Callable[[Progress], None] | None = None
     log: Callable[[str, str], None] | None = None
+    on_plan: Callable[[str], None] | None = None
 
 
 @dataclass(slots=True)

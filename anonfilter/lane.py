@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from anonfilter.errors import PlanError
 from anonfilter.filter import RecordLane
 from anonfilter.frame import Frame
 from anonfilter.records import FrameRecord
@@ -22,6 +23,12 @@ class Lane:
         self.filters = list(filters)
         self._packets: deque[tuple[int, Any]] = deque()
         self._pushed = self._emitted = 0
+
+    def check(self, room: int) -> None:
+        """Raise PlanError if `room` frames wait for records already: the next one would wait for ever."""
+        waiting = self._pushed - self._emitted
+        if waiting >= room:
+            raise PlanError(f"{waiting} frames wait for their records, and the plan has room for {room}: this is a bug")
 
     def push(self, frame: Frame) -> Iterator[FrameRecord]:
         """Records that are ready after this frame."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +15,7 @@ from anonfilter.filters.hold import Hold
 from anonfilter.filters.track import Track
 from anonfilter.frame import StreamInfo
 from anonfilter.io.demuxing import read_once
-from anonfilter.io.lavfi import check_filter
+from anonfilter.io.lavfi import LavfiGraph, check_filter
 from anonfilter.job import Job
 from anonfilter.kernels import ops
 from anonfilter.options import parse_options
@@ -45,14 +46,17 @@ class Segment:
 class Plan:
     """What a run does, in order.
 
-    source: the input's stream. head: libavfilter filters before the lane, with the turn of a rotated input in front
-    where needed (autorotate). lane: readers and record filters in order, hold last. tail: pixel writers and
+    source: the input's stream. stream: what reaches the lane, after the head. head: libavfilter filters before the
+    lane, with the turn of a rotated input in front where needed (autorotate). lane: readers and record filters in
+    order, what the planner adds last. tail: pixel writers and
     segments. lookahead: frames, None for the whole clip. reader_ahead: the part of it up to the last reader: so many
-    frames stay in the ring of a pass that does not render. passes: 1 or 2.
+    frames stay in the ring of a pass that does not render. passes: 1 or 2. detection: the graph's text up to and
+    including its last origin of regions, for the record file's header.
     """
 
     job: Job
     source: StreamInfo
+    stream: StreamInfo
     head: list[FilterSpec]
     autorotate: bool
     lane: list[RecordLane]
@@ -63,6 +67,7 @@ class Plan:
     frame_bytes: int
     passes: int
     why: str
+    detection: str
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -84,9 +89,12 @@ class Plan:
             "device   cpu (frames are decoded into and edited in host memory)",
         ]
         if self.head_text:
-            lines.append(f"head     {self.head_text} (libavfilter)")
+            lines.append(
+                f"head     {self.head_text} (libavfilter), gives {self.stream.width}x{self.stream.height} "
+                f"{self.stream.pix_fmt}, {float(self.stream.rate):g} fps"
+            )
         for item in self.lane:
-            ahead = item.lookahead(s)
+            ahead = item.lookahead(self.stream)
             lines.append(
                 f"lane     {item.label:<12} {item.role.value:<14} "
                 f"look-ahead {'whole clip' if ahead is None else f'{ahead} frames'}"
@@ -95,7 +103,7 @@ class Plan:
             if isinstance(stage, Segment):
                 lines.append(f"tail     {stage.text} (libavfilter)")
             else:
-                lines.append(f"tail     {stage.label:<12} {stage.role.value:<14} in place, {s.pix_fmt}")
+                lines.append(f"tail     {stage.label:<12} {stage.role.value:<14} in place")
         ahead_text = "the whole clip" if self.lookahead is None else f"{self.lookahead} frames"
         lines.append(f"ahead    {ahead_text}")
         lines.append(
@@ -141,6 +149,7 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
                 raise late.error(f"'{late.name}' must come before the first pixel writer ('{spec.name}')")
             if not any(isinstance(f, RecordLane) and f.origin for _, f in built[:i]):
                 raise spec.error(f"'{spec.name}' has no regions: put detect, zone or read before it")
+            _check_classes(spec, item, [f for _, f in built[:i] if isinstance(f, RecordLane)])
     head = [spec for spec, f in built[:first_lane] if f is None] if first_lane is not None else []
     _check_between(built, first_lane)
     lane = [f for _, f in built if isinstance(f, RecordLane)]
@@ -151,12 +160,38 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     readers = [f for f in lane if isinstance(f, PixelReader)]
     if readers and not any(isinstance(stage, PixelWriter) for stage in tail):
         warnings.append("no filter covers what detect finds: the output shows it")
-    stream = turned(source) if turn else source
+    stream = source
+    if head:
+        out = LavfiGraph(head, source, None, job.threads).out
+        stream = upright(out) if turn else out
     _extend_at_edges(lane)
     gap = max((f.gap(stream) for f in lane), default=1)
+    if gap > 1 and not any(isinstance(f, Track) for f in lane):
+        warnings.append(
+            f"only every {gap}th frame is looked at and nothing tracks: between two looks a fast object is covered "
+            "where it was and where it will be, not on its way (add track,interp)"
+        )
     if gap > 1:
         lane.append(Hold(gap, [name for f in lane for name in f.models()]))
-    return _choose(job, stream, source, head, bool(turn), lane, tail, warnings)
+    origins = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane) and f.origin]
+    detection = ",".join(spec.to_text() for spec in specs[: origins[-1] + 1]) if origins else ""
+    return _choose(job, stream, source, head, bool(turn), lane, tail, detection, warnings)
+
+
+def _check_classes(spec: FilterSpec, writer: PixelWriter, lane: Sequence[RecordLane]) -> None:
+    """A class that nothing before the writer makes would leave its objects clear without a word."""
+    known: set[str] = set()
+    for item in lane:
+        classes = item.classes()
+        if classes is None:
+            return
+        known.update(classes)
+    wanted: Sequence[str] = getattr(writer.opts, "classes", ())
+    for name in wanted:
+        if name not in known:
+            close = difflib.get_close_matches(name, sorted(known), 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(sorted(known))}"
+            raise spec.error(f"'{spec.name}': no class '{name}' comes from the filters before it ({hint})")
 
 
 def _extend_at_edges(lane: list[RecordLane]) -> None:
@@ -180,6 +215,7 @@ def _choose(
     autorotate: bool,
     lane: list[RecordLane],
     tail: list[PixelWriter | Segment],
+    detection: str,
     warnings: list[str],
 ) -> Plan:
     """Sum the look-ahead and choose one pass or two."""
@@ -217,6 +253,7 @@ def _choose(
     return Plan(
         job,
         source,
+        stream,
         head,
         autorotate,
         lane,
@@ -227,6 +264,7 @@ def _choose(
         frame_bytes,
         passes,
         why,
+        detection,
         warnings,
     )
 
@@ -295,13 +333,6 @@ def _autorotate(specs: Sequence[FilterSpec], source: StreamInfo) -> list[FilterS
         source.rotation
     ]
     return parse_graph(",".join([*turn, *(["hflip"] if source.hflip else [])]), source="autorotate").linear()
-
-
-def turned(source: StreamInfo) -> StreamInfo:
-    """The stream after autorotation."""
-    width, height = source.display_size
-    sar = 1 / source.sar if source.sar and source.rotation in (90, 270) else source.sar
-    return replace(source, width=width, height=height, sar=sar, rotation=0, hflip=False, display_matrix=None)
 
 
 def upright(stream: StreamInfo) -> StreamInfo:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from anonfilter.io.reader import Reader
 from anonfilter.io.writer import Writer
 from anonfilter.job import Job, Progress, Report
 from anonfilter.lane import Lane
-from anonfilter.plan import Plan, make_plan, upright
+from anonfilter.plan import Plan, make_plan
 from anonfilter.recordfile import RecordReader, RecordWriter
 from anonfilter.recordjson import Header
 from anonfilter.records import FrameRecord
@@ -37,6 +39,8 @@ def run(job: Job) -> Report:
     reader = Reader(job)
     try:
         plan = make_plan(job, reader.info)
+        if job.on_plan is not None:
+            job.on_plan(plan.describe())
         for text in plan.warnings:
             _log(job, "warning", text)
         report = Report(passes=plan.passes)
@@ -50,6 +54,11 @@ def run(job: Job) -> Report:
                 reader = Reader(job)
                 replay = Replay(RecordReader(records))
                 _render(job, plan, reader, Lane([replay]), report, started, 2)
+    except BaseException as error:
+        # What broke off holds the encoder and its frames in the locals of its calls: they go now, not whenever somebody
+        # lets go of the exception.
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
         reader.close()
     report.seconds = time.monotonic() - started
@@ -133,8 +142,7 @@ def _decode(
 def _head(plan: Plan, job: Job) -> tuple[LavfiGraph | None, StreamInfo]:
     if not plan.head:
         return None, plan.source
-    head = LavfiGraph(plan.head, plan.source, None, job.threads)
-    return head, upright(head.out) if plan.autorotate else head.out
+    return LavfiGraph(plan.head, plan.source, None, job.threads), plan.stream
 
 
 def _open(filters: list[Filter], env: Env) -> None:
@@ -143,8 +151,10 @@ def _open(filters: list[Filter], env: Env) -> None:
 
 
 def _close(filters: list[Filter]) -> None:
-    for item in filters:
-        item.close()
+    """Close all, also those behind one that fails."""
+    with contextlib.ExitStack() as stack:
+        for item in reversed(filters):
+            stack.callback(item.close)
 
 
 def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float) -> None:
@@ -155,12 +165,12 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
     head, stream = _head(plan, job)
     lane = Lane(plan.lane)
     env = Env(
-        stream=stream, ring=ring, input_name=job.input, graph=job.graph, kernels=job.kernels,
+        stream=stream, ring=ring, input_name=job.input, graph=plan.detection, kernels=job.kernels,
         fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=1,
     )  # fmt: skip
     state = Progress(total=stream.frames, stage="pass 1")
-    writer = RecordWriter(records, Header.of("pass 1", stream, job.graph), every_frame=True)
+    writer = RecordWriter(records, Header.of("pass 1", stream, plan.detection), every_frame=True)
 
     def look() -> None:
         while (item := decoded.get()) is not END:
@@ -185,9 +195,9 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
         threads.join(lambda: _tick(job, state, started))
     finally:
         threads.end()
-        _close(list(plan.lane))
         writer.abort()
         reader.close()
+        _close(list(plan.lane))
 
 
 def _render(
@@ -201,21 +211,26 @@ def _render(
     ring = FrameRing(plan.ring_frames, stop)
     head, stream = _head(plan, job)
     env = Env(
-        stream=stream, ring=ring, input_name=job.input, graph=job.graph, kernels=job.kernels,
+        stream=stream, ring=ring, input_name=job.input, graph=plan.detection, kernels=job.kernels,
         fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=pass_no,
     )  # fmt: skip
     writer = Writer(job, reader)
-    tail = Tail(plan, stream, env, report, writer.formats)
-    # A record file speaks of the whole input; without one there is no need to read past the end of the output.
+    tail = Tail(plan, stream, env, writer.formats)
+    # A record file speaks of the whole input; without one, or when pass 1 has seen to it, there is no need to read past
+    # the end of the output.
     enough = threading.Event()
-    may_stop = not any(item.name in ("read", "write") for item in plan.lane)
+    may_stop = pass_no == 2 or not any(item.name in ("read", "write") for item in plan.lane)
+    for item in lane.filters:
+        if isinstance(item, Replay):
+            item.enough = enough.is_set
     state = Progress(total=stream.frames, stage="render" if pass_no == 0 else "pass 2")
     filters = [*lane.filters, *tail.filters]
 
     def look() -> None:
         while (item := decoded.get()) is not END:
             if isinstance(item, Frame):
+                lane.check(plan.ring_frames)
                 ring.add(item)
                 for record in lane.push(item):
                     ready.put(record)
@@ -243,9 +258,11 @@ def _render(
     def encode() -> None:
         while (item := drawn.get()) is not END:
             if isinstance(item, Frame):
-                writer.write(item)
+                if writer.write(item):
+                    report.regions += item.regions
+                    report.covered_frames += bool(item.regions)
+                    state.out_time = item.t
                 state.frame = writer.frames
-                state.out_time = item.t
                 state.size = writer.size
                 if writer.done and may_stop:
                     enough.set()
@@ -270,8 +287,8 @@ def _render(
         _tick(job, state, started)
     finally:
         threads.end()
-        _close(filters)
         writer.abort()
+        _close(filters)
 
 
 def _tick(job: Job, state: Progress, started: float) -> None:

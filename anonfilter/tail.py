@@ -10,7 +10,6 @@ from anonfilter.filter import Env, Filter, PixelWriter
 from anonfilter.filters import lavfi
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io.lavfi import LavfiGraph
-from anonfilter.job import Report
 from anonfilter.kernels.formats import FORMATS
 from anonfilter.plan import Plan, Segment
 from anonfilter.records import FrameRecord, Region
@@ -27,7 +26,10 @@ class _LavfiStage:
         )
         self._strict, self._text = segment.strict, segment.text
         self.out = self._graph.out
-        self._map: Callable[[Region], Region] = lavfi.map_segment(segment.specs, stream, self.out)
+        # Behind the last pixel writer nobody asks where the regions went, and any filter may stand.
+        self._map: Callable[[Region], Region] | None = None
+        if segment.strict:
+            self._map = lavfi.map_segment(segment.specs, stream, self.out)
 
     def push(self, frame: Frame, record: FrameRecord) -> Iterator[tuple[Frame, FrameRecord]]:
         frames = self._graph.push(frame)
@@ -36,9 +38,8 @@ class _LavfiStage:
             raise PlanError(
                 f"'{self._text}' did not give one frame for the frame at {frame.t:.3f} s: put it first or last"
             )
-        mapped = FrameRecord(
-            record.n, record.pts, record.t, record.ran, [self._map(r) for r in record.regions]
-        )
+        regions = record.regions if self._map is None else [self._map(r) for r in record.regions]
+        mapped = FrameRecord(record.n, record.pts, record.t, record.ran, regions)
         for out in frames:
             yield out, mapped
 
@@ -57,9 +58,10 @@ class Tail:
     """
 
     def __init__(
-        self, plan: Plan, stream: StreamInfo, env: Env, report: Report, formats: list[str] | None = None
+        self, plan: Plan, stream: StreamInfo, env: Env, formats: list[str] | None = None
     ) -> None:
-        self._env, self._report = env, report
+        self._env = env
+        self._covered = 0  # regions of the frame at hand
         self._stages: list[_LavfiStage | PixelWriter] = []
         stages = plan.tail
         self._streams: dict[int, StreamInfo] = {}
@@ -86,9 +88,10 @@ class Tail:
 
     def push(self, frame: Frame, record: FrameRecord) -> Iterable[Frame]:
         """One frame and its record through all stages."""
-        self._report.covered_frames += bool(record.regions)
-        self._report.regions += len(record.regions)
-        return self._from(0, frame, record)
+        self._covered = 0
+        for out in self._from(0, frame, record):
+            out.regions = self._covered
+            yield out
 
     def _from(self, start: int, frame: Frame, record: FrameRecord) -> Iterator[Frame]:
         for i in range(start, len(self._stages)):
@@ -108,6 +111,7 @@ class Tail:
         regions = writer.select(record)
         if not regions:
             return
+        self._covered = max(self._covered, len(regions))
         try:
             frame.make_writable()
             writer.render(frame, regions)

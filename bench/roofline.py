@@ -206,7 +206,7 @@ runs the code for sm_80.
 `strength=2:passes=3`, from the work list. A sample is read once and written once in each launch (2 bytes each in
 scratch, 1 or 2 on the surface, off the mask only written); samples of a feathered region are read once more at the end.
 A thread asks for more: both ends of its window, and in a column launch all of it twice. Those are hits in L1 or L2
-while a tile fits, and the half window plays no part in it.
+while a tile fits. The half window adds at most one more read of each sample, for the first window of a line.
 
 {traffic}
 

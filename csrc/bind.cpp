@@ -80,6 +80,13 @@ PYBIND11_MODULE(_cpu, m) {
     for (const UnitInfo& row : units()) rows.emplace_back(row.name, row.built, row.runs, row.by_name);
     return rows;
   });
+  // Where the running unit's loops are: for the proof that compared units are different code.
+  m.def("loops", [] {
+    const Unit& u = unit();
+    const auto at = [](auto* function) { return reinterpret_cast<std::uintptr_t>(function); };
+    return std::vector<std::uintptr_t>{at(u.load), at(u.along), at(u.add), at(u.down), at(u.span_down),
+                                       at(u.update), at(u.blend), at(u.choose), at(u.store)};
+  });
   m.def("threads", [] { return std::make_tuple(threads(), least_work()); });
   m.def("set_threads", &set_threads);
   m.def("blur", [](const std::vector<py::array>& planes, const FormatTuple& format, const Ints& targets, const Masks& masks,

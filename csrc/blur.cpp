@@ -55,13 +55,17 @@ class Passes {
 
   bool last(int pass) const { return pass + 1 == passes_; }
 
-  // Calls strip(x0, x1) for strips of the columns, on several threads.
+  // Calls strip(x0, x1) for strips of the columns, on several threads. The last strip comes first: one that wrote over
+  // its end would spoil samples that are there already, and the tests would see it.
   template <class Strip>
   void strips(const Strip& strip) const {
     const int most = std::max(1, std::min(2 * threads_, width_ / narrowest_strip));
     const int wide = ((width_ + most - 1) / most + strip_unit - 1) / strip_unit * strip_unit;
-    in_parallel(threads_, (width_ + wide - 1) / wide,
-                [&](int i) { strip(i * wide, std::min(width_, (i + 1) * wide)); });
+    const int count = (width_ + wide - 1) / wide;
+    in_parallel(threads_, count, [&](int i) {
+      const int x0 = (count - 1 - i) * wide;
+      strip(x0, std::min(width_, x0 + wide));
+    });
   }
 
   // Calls row(y) for all rows, on several threads.

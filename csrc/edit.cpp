@@ -76,20 +76,22 @@ class Editor {
   Editor(const Format& format, const Effect& effect) : format_(format), effect_(effect) {}
 
   void write(const Cluster& cluster, int threads) {
+    thread_local Cover cover;  // kept, as Scratch is
+    thread_local Group common;
     const Plane& plane = *cluster.plane;
     Group* group = nullptr;
     if (cluster.regions.size() > 1) {
-      group = &group_;
-      group_.x = cluster.regions[0].x;
-      group_.y = cluster.regions[0].y;
+      group = &common;
+      common.x = cluster.regions[0].x;
+      common.y = cluster.regions[0].y;
       for (const Region& r : cluster.regions) {
-        group_.x = {std::min(group_.x.low, r.x.low), std::max(group_.x.high, r.x.high)};
-        group_.y = {std::min(group_.y.low, r.y.low), std::max(group_.y.high, r.y.high)};
+        common.x = {std::min(common.x.low, r.x.low), std::max(common.x.high, r.x.high)};
+        common.y = {std::min(common.y.low, r.y.low), std::max(common.y.high, r.y.high)};
       }
-      group_.take(plane, format_);
+      common.take(plane, format_);
     }
     for (const Region& region : cluster.regions) {
-      cover_.build(region, plane, format_);
+      cover.build(region, plane, format_);
       for (int c = 0; c < plane.channels; ++c) {
         Source source = Source::of(plane.channel[c], format_);
         if (group) {
@@ -98,8 +100,8 @@ class Editor {
           source.x0 = group->x.low;
           source.y0 = group->y.low;
         }
-        const Writer writer(region, cover_, source, plane.channel[c], format_, group, c);
-        paint({source, region, cover_, writer}, plane.chroma ? c + 1 : 0, threads);
+        const Writer writer(region, cover, source, plane.channel[c], format_, group, c);
+        paint({source, region, cover, writer}, plane.chroma ? c + 1 : 0, threads);
       }
     }
   }
@@ -111,15 +113,13 @@ class Editor {
       return fill(job, static_cast<std::uint16_t>(effect_.color[component] << (format_.depth - 8)));
     // A wide flat region has no rows and columns to share; a small one is not worth it.
     const int useful = static_cast<int>(std::min<std::int64_t>(threads, area(job.region) * effect_.passes / least_work()));
-    if (cover_.full()) return blur_full(job, effect_.passes, format_.depth, useful);
-    if (cover_.spans()) return blur_spans(job, effect_.passes, format_.depth, useful);
+    if (job.cover.full()) return blur_full(job, effect_.passes, format_.depth, useful);
+    if (job.cover.spans()) return blur_spans(job, effect_.passes, format_.depth, useful);
     blur_bitmap(job, effect_.passes, format_.depth);
   }
 
   const Format& format_;
   const Effect& effect_;
-  Cover cover_;
-  Group group_;
 };
 
 }  // namespace

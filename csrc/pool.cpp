@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -17,6 +18,16 @@ namespace anonfilter {
 namespace {
 
 constexpr int most_threads = 8;  // a blur is bound by memory long before
+
+// A pass is two or more turns, microseconds apart, and waking a thread can take hundreds: for so long it looks for the
+// next turn before it sleeps.
+constexpr std::chrono::microseconds patience{100};
+
+template <class Condition>
+void look_out(const Condition& there) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (!there() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+}
 
 int allowed() {
   int count = static_cast<int>(std::thread::hardware_concurrency());
@@ -59,6 +70,7 @@ class Pool {
     }
     wake_.notify_all();
     take(task, count);
+    look_out([this] { return busy_ == 0; });
     std::unique_lock<std::mutex> lock(state_);
     done_.wait(lock, [this] { return busy_ == 0; });
     task_ = nullptr;
@@ -89,6 +101,9 @@ class Pool {
       take(task, count);
       lock.lock();
       if (--busy_ == 0) done_.notify_one();
+      lock.unlock();
+      look_out([&] { return turn_ != seen; });
+      lock.lock();
     }
   }
 
@@ -98,8 +113,9 @@ class Pool {
   std::atomic<int> next_{0};
   const std::function<void(int)>* task_ = nullptr;
   std::exception_ptr error_;
-  int count_ = 0, started_ = 0, invited_ = 0, busy_ = 0;
-  long turn_ = 0;
+  int count_ = 0, started_ = 0, invited_ = 0;
+  std::atomic<int> busy_{0};
+  std::atomic<long> turn_{0};
 };
 
 // Never destroyed: its threads may outlive every destructor. A forked child has the pool's memory but not its threads,

@@ -24,11 +24,16 @@ void along(const std::uint16_t* __restrict in, std::uint16_t* __restrict out, st
   // sums[i]: samples 0..i. sums[-1] = 0.
   std::uint32_t* __restrict sums = room + sums_before;
   store(sums - lanes, U32{});
-  // A register's own running sums do not wait for those before it: only `carry` does.
+  // Sums over pairs of samples, of which the second is taken off again for every other sum. A register's own running
+  // sums do not wait for those before it: only `carry` does.
   U32 carry{};
-  for (std::ptrdiff_t i = 0; i < n; i += lanes) {
-    const U32 own = running(widen(in + i));
-    store(sums + i, own + carry);
+  for (std::ptrdiff_t i = 0; i < n; i += 2 * lanes) {
+    const U32 pairs = load_pairs(in + i), second = pairs >> 16;  // little endian
+    const U32 own = running((pairs & 0xffffu) + second);
+    const U32 upto = own + carry;
+    const Pair both = interleave(upto - second, upto);
+    store(sums + i, both.a);
+    store(sums + i + lanes, both.b);
     carry += last_lane(own);
   }
   const std::uint32_t total = sums[n - 1];
@@ -70,10 +75,11 @@ void along(const std::uint16_t* __restrict in, std::uint16_t* __restrict out, st
           return mean(load(sums + i + h) - load(sums + i - h - 1), full_multiplier, full_half, full_shift);
         });
       }
-      multiplier = window.down_multiplier + (h + 1 - n);
-      half = window.down_half + (h + 1 - n);
+      multiplier = window.down_multiplier;
+      half = window.down_half;
       each(right, n, out, [&](std::ptrdiff_t i) {
-        return mean(totals - load(sums + i - h - 1), load(multiplier + i), load(half + i), shift);
+        const std::ptrdiff_t k = i + h + 1 - n;
+        return mean(totals - load(sums + i - h - 1), load(multiplier + k), load(half + k), shift);
       });
     }
   }

@@ -31,6 +31,7 @@ typedef std::uint16_t Half16 __attribute__((vector_size(SIMD_BYTES / 2), may_ali
 // The same at any address.
 typedef std::uint32_t U32At __attribute__((vector_size(SIMD_BYTES), may_alias, aligned(4)));
 typedef std::int32_t I32At __attribute__((vector_size(SIMD_BYTES), may_alias, aligned(4)));
+typedef std::uint32_t U32At2 __attribute__((vector_size(SIMD_BYTES), may_alias, aligned(2)));
 typedef std::uint16_t U16At __attribute__((vector_size(SIMD_BYTES), may_alias, aligned(2)));
 typedef std::uint16_t Half16At __attribute__((vector_size(SIMD_BYTES / 2), may_alias, aligned(2)));
 
@@ -38,6 +39,7 @@ typedef std::uint16_t Half16At __attribute__((vector_size(SIMD_BYTES / 2), may_a
 
 UNIT_INLINE U32 load(const std::uint32_t* p) { return *reinterpret_cast<const U32At*>(p); }
 UNIT_INLINE I32 load(const std::int32_t* p) { return *reinterpret_cast<const I32At*>(p); }
+UNIT_INLINE U32 load_pairs(const std::uint16_t* p) { return *reinterpret_cast<const U32At2*>(p); }
 UNIT_INLINE void store(std::uint32_t* p, U32 v) { *reinterpret_cast<U32At*>(p) = v; }
 UNIT_INLINE void store(std::uint16_t* p, U16 v) { *reinterpret_cast<U16At*>(p) = v; }
 UNIT_INLINE U32 splat(std::uint32_t v) { return v - U32{}; }
@@ -114,6 +116,28 @@ UNIT_INLINE U32 running(U32 v) {
   v += __builtin_shufflevector(zero, v, UNIT_UP8);
 #endif
   return v;
+#endif
+}
+
+// a0 b0 a1 b1 ... as two registers.
+#if SIMD_BYTES == 16
+#define UNIT_LOW 0, 4, 1, 5
+#define UNIT_HIGH 2, 6, 3, 7
+#elif SIMD_BYTES == 32
+#define UNIT_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define UNIT_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define UNIT_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UNIT_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+UNIT_INLINE Pair interleave(U32 a, U32 b) {
+#if defined(__AVX2__) && SIMD_BYTES == 32
+  const __m256i x = reinterpret_cast<__m256i>(a), y = reinterpret_cast<__m256i>(b);
+  const __m256i low = _mm256_unpacklo_epi32(x, y), high = _mm256_unpackhi_epi32(x, y);
+  return {reinterpret_cast<U32>(_mm256_permute2x128_si256(low, high, 0x20)),
+          reinterpret_cast<U32>(_mm256_permute2x128_si256(low, high, 0x31))};
+#else
+  return {__builtin_shufflevector(a, b, UNIT_LOW), __builtin_shufflevector(a, b, UNIT_HIGH)};
 #endif
 }
 

@@ -226,7 +226,7 @@ _local = threading.local()
 
 
 def runner() -> Runner:
-    """This thread's runner on the current device. Raises cudadevice.NoDevice, or ImportError without CuPy."""
+    """This thread's runner on the current device. Raises cudadevice.NoDevice."""
     number = current_device()
     if getattr(_local, "number", None) != number:
         _local.runner, _local.number = Runner(CupyDevice()), number

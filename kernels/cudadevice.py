@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -16,7 +18,7 @@ from anonfilter.kernels.worklist import THREADS
 
 
 class NoDevice(RuntimeError):
-    """There is no usable CUDA device; the message says why."""
+    """There is no usable CUDA device, or no CuPy; the message says which."""
 
 
 def probe() -> str | None:
@@ -35,10 +37,17 @@ def probe() -> str | None:
     return None
 
 
+@functools.cache
+def missing() -> str | None:
+    """Why the CUDA backend cannot run here, or None: asked once."""
+    if importlib.util.find_spec("cupy") is None:
+        return probe() or "the CUDA backend needs CuPy: pip install 'anonfilter[gpu]'"
+    return probe()
+
+
 def current_device() -> int:
-    """CuPy's current device. Raises NoDevice or ImportError."""
-    reason = probe()
-    if reason:
+    """CuPy's current device. Raises NoDevice."""
+    if reason := missing():
         raise NoDevice(reason)
     return int(importlib.import_module("cupy").cuda.runtime.getDevice())
 
@@ -92,11 +101,10 @@ class _CupyMemory:
 
 
 class CupyDevice:
-    """The current CUDA device and its current CuPy stream. Raises NoDevice or ImportError."""
+    """The current CUDA device and its current CuPy stream. Raises NoDevice."""
 
     def __init__(self) -> None:
-        reason = probe()
-        if reason:
+        if reason := missing():
             raise NoDevice(reason)
         cupy: Any = importlib.import_module("cupy")
         self._cupy, self._runtime = cupy, cupy.cuda.runtime

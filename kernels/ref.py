@@ -149,6 +149,22 @@ def masked_means(values: Ints, mask: Ints, h: int, axis: int) -> Ints:
     return mean
 
 
+def mirrored_means(values: Ints, mask: Ints, h: int, axis: int) -> Ints:
+    """The published variant: a sample that is missing counts as the one opposite, about the window's centre.
+
+    Where both are missing neither counts. Windows that lie in the mask have the same mean as in masked_means.
+    """
+    here = values * mask
+    total, count = here.copy(), mask.copy()
+    for d in range(1, min(h, values.shape[axis] - 1) + 1):
+        before, after = _shifted(here, d, axis), _shifted(here, -d, axis)
+        has_before, has_after = _shifted(mask, d, axis) > 0, _shifted(mask, -d, axis) > 0
+        total += np.where(has_before, before, after) + np.where(has_after, after, before)
+        count += 2 * (has_before | has_after)
+    mean: npt.NDArray[np.int64] = (total + count // 2) // np.maximum(count, 1) * mask
+    return mean
+
+
 def _edit(
     planes: Sequence[Array],
     fmt: PixFmt,
@@ -185,17 +201,30 @@ def _edit(
 
 
 def blur(
-    planes: Sequence[Array], fmt: PixFmt, targets: Sequence[Target], passes: int, feather: int, siting: str
+    planes: Sequence[Array],
+    fmt: PixFmt,
+    targets: Sequence[Target],
+    passes: int,
+    feather: int,
+    siting: str,
+    edge: str = "mask",
 ) -> None:
-    """Repeated masked means: rows then columns, each rounded to 16 bits, `passes` times."""
+    """Repeated masked means: rows then columns, each rounded to 16 bits, `passes` times.
+
+    edge: "mask" counts the samples of the mask only; "mirror", in this backend alone and for comparison, replaces a
+    missing sample by the one opposite (mirrored_means; bench/edge.py). Raises ValueError for any other.
+    """
+    if edge not in ("mask", "mirror"):
+        raise ValueError(f"edge={edge!r} should be mask or mirror")
+    means = masked_means if edge == "mask" else mirrored_means
     fraction = 16 - fmt.depth
 
     def paint(target: Target, channel: Channel, left: int, top: int, samples: Ints, mask: Ints) -> Ints:
         assert target.h is not None
         state = samples << fraction
         for _ in range(passes):
-            state = masked_means(state, mask, channel.x.half(target.h), 1)
-            state = masked_means(state, mask, channel.y.half(target.h), 0)
+            state = means(state, mask, channel.x.half(target.h), 1)
+            state = means(state, mask, channel.y.half(target.h), 0)
         return (state + (1 << (fraction - 1))) >> fraction
 
     _edit(planes, fmt, targets, feather, siting, paint, windows=True)

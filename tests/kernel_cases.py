@@ -128,3 +128,35 @@ def case(op: str, name: str, seed: int) -> Case:
     else:
         options["color"] = tuple(int(v) for v in rng.integers(0, 256, 3))
     return Case(op, planes(rng, fmt, width, height, content), targets, options)
+
+
+def crowd(op: str, name: str, seed: int) -> Case:
+    """Hundreds of overlapping regions of all shapes, many of one sample, on a frame of odd sides."""
+    rng = np.random.default_rng([seed, sum(map(ord, op)), list(FORMATS).index(name), 2])
+    out = case(op, name, seed)
+    width, height = 131, 97
+    out.planes = planes(rng, FORMATS[name], width, height)
+    out.targets = []
+    for x, y, w, h in rng.integers((-20, -20, 1, 1), (130, 100, 32, 32), (200, 4)).tolist():
+        shape = ("rect", "ellipse", "mask", "rect")[int(rng.integers(0, 4))]
+        if rng.random() < 0.2:
+            w = h = 1
+        mask = (rng.random((h, w)) < 0.6).astype(np.uint8) if shape == "mask" else None
+        out.targets.append(ops.Target(x, y, x + w, y + h, shape, mask, int(rng.integers(1, 40))))
+    return out
+
+
+def large(op: str, name: str, seed: int) -> Case:
+    """One to three regions of many registers' width, windows from narrow to wider than the region."""
+    rng = np.random.default_rng([seed, sum(map(ord, op)), list(FORMATS).index(name), 3])
+    out = case(op, name, seed)
+    width, height = (int(v) for v in rng.integers((300, 90), (500, 180)))
+    out.planes = planes(rng, FORMATS[name], width, height, str(rng.choice(["noise", "extremes", "high", "dirty"])))
+    out.targets = []
+    for _ in range(int(rng.integers(1, 4))):
+        x0, y0 = (int(v) for v in rng.integers((-30, -30), (60, 30)))
+        w, h = (int(v) for v in rng.integers((200, 60), (500, 200)))
+        window = int(rng.choice([1, 2, 7, 31, 32, 100, 150, 249, 600]))
+        shape = str(rng.choice(["rect", "ellipse"]))
+        out.targets.append(ops.Target(x0, y0, x0 + w, y0 + h, shape, None, window))
+    return out

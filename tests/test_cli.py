@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -270,16 +271,36 @@ def test_an_unexpected_exception(capsys: pytest.CaptureFixture[str], monkeypatch
     assert "Traceback" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("error", "number"), [(KeyboardInterrupt(), 2), (cli.Terminated(), 15)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("becomes", [None, ImportError, cli.AnonfilterError])
 def test_stopped(
-    error: BaseException, number: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    number: int,
+    becomes: type[Exception] | None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def stopped() -> None:
-        raise error
+    """Once, twice or three times: the first stops the run, the others must not stop the cleaning up."""
+    cleaned = []
 
+    def stopped() -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except KeyboardInterrupt as error:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            cleaned.append(True)
+            if becomes is not None:
+                raise becomes("an import was hit") from error
+            raise
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(clihelp, "filter_list", stopped)
     assert cli.main(["-filters"]) == 255
-    assert capsys.readouterr().err == f"Exiting normally, received signal {number}.\n"
+    assert capsys.readouterr().err == f"Exiting normally, received signal {int(number)}.\n"
+    assert cleaned
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_an_existing_output_is_kept(tmp_path: Path) -> None:

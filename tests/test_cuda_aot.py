@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -82,7 +83,11 @@ def test_install_holds_the_sources() -> None:
     assert {path.name for path in cudabuild.SOURCES.glob("*.cu*")} == names
     for name in names:
         assert (cudabuild.SOURCES / name).read_bytes() == (cuda_aot.SOURCES / name).read_bytes()
-    assert (cudabuild.fatbin() is not None) == (shutil.which("nvcc") is not None)
+    fatbin = cudabuild.fatbin()
+    if fatbin:
+        assert fatbin.read_bytes()[:4] == bytes.fromhex("50ed55ba")
+    if os.environ.get("CI"):  # where the install and the tests are of one machine
+        assert bool(fatbin) == bool(shutil.which("nvcc"))
 
 
 def test_importing_needs_no_cupy() -> None:
@@ -90,7 +95,7 @@ def test_importing_needs_no_cupy() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.skipif(cudadevice.probe() is None, reason="there is a CUDA device")
+@pytest.mark.skipif(cudadevice.missing() is None, reason="there is a CUDA device")
 def test_without_a_device_nothing_is_left_clear() -> None:
     plane = np.zeros((8, 8), np.uint8)
     targets = [ops.Target(0, 0, 4, 4, h=1)]
@@ -101,5 +106,5 @@ def test_without_a_device_nothing_is_left_clear() -> None:
         lambda: ops.fill((plane,), fmt, targets, backend="cuda"),
         lambda: ops.letterbox((plane,), fmt, (4, 4), backend="cuda"),
     ):
-        with pytest.raises(cudadevice.NoDevice, match="no CUDA device"):
+        with pytest.raises(cudadevice.NoDevice, match="CUDA"):
             call()

@@ -95,6 +95,23 @@ def test_hundreds_of_overlapping_regions(host: object, name: str) -> None:
         assert check(host, kernel_cases.Case("blur", planes, targets, options), f"{name} feather {feather}")
 
 
+@pytest.mark.parametrize(("name", "feather", "siting"), [("yuv422p", 255, "topleft"), ("p010le", 37, "left")])
+def test_the_widest_feather_and_the_farthest_corners(host: object, name: str, feather: int, siting: str) -> None:
+    rng = np.random.default_rng(9)
+    mask = (rng.random((30, 41)) < 0.1).astype(np.uint8)
+    far = 32767
+    targets = [
+        ops.Target(20, 11, 61, 41, "mask", mask, 30),
+        ops.Target(-far, -far, far, 12, "ellipse", None, 65535),
+        ops.Target(70, 20, 90, 45, "ellipse", None, 4),
+        ops.Target(90, -far, far, far, "rect", None, 50),
+    ]
+    planes = kernel_cases.planes(rng, FORMATS[name], 101, 67)
+    options = {"passes": 1, "feather": feather, "siting": siting}
+    some = targets[:3:2] if feather == 255 else targets  # the oracle takes seconds for each
+    assert check(host, kernel_cases.Case("blur", planes, some, options), name)
+
+
 def test_the_number_of_launches_does_not_depend_on_regions(host: object) -> None:
     for count in (1, 2, 50):
         case = kernel_cases.case("blur", "nv12", 3)

@@ -283,12 +283,28 @@ GEOMETRY = {
     "crop=x=out_w/100:y=x+3:w=120:h=100": 1,
     "pad=200:180": 0, "pad=200:180:13:7": 1, "pad=200:180:-1:-1": 1, "pad=iw+40:ih+40:20:20:red": 0,
     "pad=w=210:h=190:x=(ow-iw)/2:y=(oh-ih)/2": 1, "pad=200:180:x=900": 1,
-    "scale=320:240": 4, "scale=80:60": 2, "scale=100:200": 3, "scale=w=iw*2:h=-1": 4,
-    "scale=hd480": 10, "scale=160:120": 0,
+    "scale=320:240": 4, "scale=80:60": 2, "scale=100:200": 4, "scale=w=iw*2:h=-1": 4,
+    "scale=hd480": 12, "scale=160:120": 1,
     "scale=320:240:flags=neighbor": 4, "scale=s=96x72": 3,
     "crop=120:100:20:10,scale=240:200,hflip,transpose": 5, "hue=s=0,hflip,null,crop=100:80:31:9": 1,
     "lutrgb=r=val,crop=100:80:31:9,hflip": 2,
 }  # fmt: skip
+
+
+def test_a_change_of_subsampling_reaches_further() -> None:
+    """Resampled chroma carries an object's colour one sample of the coarser grid out of its box."""
+    for text, after, want in (
+        ("format=yuv444p", "yuv444p", (48.0, 38.0, 92.0, 72.0)),
+        ("format=yuv422p", "yuv422p", (48.0, 38.0, 92.0, 72.0)),
+        ("format=nv12", "nv12", (50.0, 40.0, 90.0, 70.0)),
+    ):
+        step = lavfi.map_segment(parse_graph(text).linear(), STREAM, replace(STREAM, pix_fmt=after))
+        assert step(Region((50.0, 40.0, 90.0, 70.0), "x")).box == want
+
+
+@pytest.mark.parametrize("name", ["pixscope", "oscilloscope", "gblur", "avgblur", "dilation", "median", "codecview"])
+def test_what_carries_samples_away_is_not_value_only(name: str) -> None:
+    assert lavfi.classify(name) == "other"
 
 
 @pytest.mark.parametrize("size", [(160, 120), (161, 121)])

@@ -185,6 +185,20 @@ def test_a_record_file_renders_the_same_bytes_each_time(clip: Path, tmp_path: Pa
     assert outs[0] == outs[1] == digest(direct)
 
 
+def test_records_keep_the_trail(clip: Path, tmp_path: Path) -> None:
+    """The header names the detectors' part of the graph and the nets, also through a second file."""
+    from anonfilter.recordfile import scan
+
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    run(job(clip, tmp_path / "a.mp4", f"negate,mover=every=3,write={first},track,interp,fill"))
+    assert scan(first).header.graph == "negate,mover=every=3"
+    text = first.read_text().replace('"models":[]', '"models":[{"name":"mover","sha256":"09ab"}]', 1)
+    first.write_text(text)
+    run(job(clip, tmp_path / "b.mp4", f"negate,read={first},write={second},track,interp,fill"))
+    assert scan(second).header.models == (("mover", "09ab"),)
+    assert second.read_text().splitlines()[1:] == text.splitlines()[1:]
+
+
 def test_records_of_another_video_are_refused(clip: Path, tmp_path: Path) -> None:
     records, other = tmp_path / "r.jsonl", tmp_path / "other.mp4"
     run(job(clip, tmp_path / "a.mp4", f"mover,write={records},fill"))
@@ -280,6 +294,107 @@ def test_interrupt_stops_cleanly(clip: Path, tmp_path: Path) -> None:
     assert child.returncode == 255, errors
     assert "Traceback" not in errors
     assert sorted(p.name for p in tmp_path.iterdir()) == ["long.mkv"]
+
+
+def test_interrupts_at_any_time_end_and_leave_nothing(clip: Path, tmp_path: Path) -> None:
+    """Freeing an encoder whose threads log something must not wait for the interpreter; nor may impatience hurt."""
+    long = tmp_path / "long.mkv"
+    with av.open(str(long), "w") as made:
+        stream = made.add_stream("mpeg4", 25)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for n in range(400):
+            frame = av.VideoFrame(640, 360, "yuv420p")
+            for plane in frame.planes:
+                plane.update(os.urandom(1024) * (plane.buffer_size // 1024) + bytes(plane.buffer_size % 1024))
+            frame.pts = n
+            made.mux(stream.encode(frame))
+        made.mux(stream.encode(None))
+    graph = "zone=w=50:h=50,track,interp,grow,blur,hflip"
+    for trial in range(8):
+        out = tmp_path / "out.mp4"
+        command = [sys.executable, "-m", "anonfilter", "-i", str(long), "-vf", graph, "-preset", "slower", str(out)]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        time.sleep(0.7 + 0.17 * trial)
+        number = signal.SIGTERM if trial % 2 else signal.SIGINT
+        for _ in range(1 + trial % 3):
+            child.send_signal(number)
+            time.sleep(0.02)
+        try:
+            _, errors = child.communicate(timeout=30)
+        finally:
+            child.kill()
+        assert child.returncode == 255, errors
+        assert "Traceback" not in errors
+        assert [p.name for p in tmp_path.iterdir()] == ["long.mkv"]
+
+
+def test_a_rate_that_the_head_changes_is_the_one_planned_with(clip: Path, tmp_path: Path) -> None:
+    """A second of look-ahead is 60 frames behind fps=60: a ring for 25 would wait for ever."""
+    report = run(job(clip, tmp_path / "out.mp4", f"fps=60,{ZONE.replace(',fill', ',track,interp,grow,fill')}"))
+    assert report.frames == len(lumas(tmp_path / "out.mp4")) == 120
+    plans: list[str] = []
+    run(job(clip, tmp_path / "big.mp4", f"scale=640:480,{ZONE}", on_plan=plans.append))
+    assert "640x480" in plans[0]
+    assert "frames of 0.5 MB" in plans[0]
+
+
+def test_a_ring_too_small_is_an_error_and_no_wait(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anonfilter import plan
+
+    monkeypatch.setattr(plan, "SLACK", -10)
+    with pytest.raises(PlanError, match="wait for their records"):
+        run(job(clip, tmp_path / "out.mp4", "mover,track,interp,fill", passes=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("graph", [ZONE, "mover,track,interp=gap=-1,fill"])
+def test_two_passes_with_a_length(clip: Path, tmp_path: Path, graph: str) -> None:
+    out = tmp_path / "out.mp4"
+    report = run(job(clip, out, graph, passes=2, out_t=0.4))
+    assert report.frames == len(lumas(out)) == 10
+    # Of the frames behind the end nothing is reported.
+    assert (report.covered_frames, report.regions) == (10, 10)
+
+
+@pytest.mark.parametrize("last", ["fps=5", "trim=end=1", "rotate=0.1", "tmix=3", "select='lt(n,7)'", "setpts=2*PTS"])
+def test_any_filter_may_stand_last(clip: Path, tmp_path: Path, last: str) -> None:
+    """Nobody follows regions behind the last pixel writer."""
+    out = tmp_path / "out.mp4"
+    assert run(job(clip, out, f"{ZONE},{last}")).frames == len(lumas(out)) > 0
+
+
+def test_a_class_that_nothing_makes_is_an_error(clip: Path, tmp_path: Path) -> None:
+    """detect=faces,blur=classes=faces: the class is face, and its objects would stay clear."""
+    with pytest.raises(AnonfilterError, match=r"no class 'faces'.*did you mean 'face'"):
+        run(job(clip, tmp_path / "out.mp4", "zone=class=face:w=9:h=9,blur=classes=faces"))
+    report = run(job(clip, tmp_path / "two.mp4", "zone=class=face:w=9:h=9,zone=w=8:h=8,blur=classes=zone"))
+    assert report.regions == report.frames == 50  # the other zone is not covered, so it is not counted
+
+
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(clip: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    (tmp_path / "out.mp4.part").symlink_to(victim)
+    with pytest.raises(OutputError, match="cannot be written"):
+        run(job(clip, tmp_path / "out.mp4", ZONE))
+    assert victim.read_text() == "mine"
+
+
+def test_the_plan_of_a_pipe(clip: Path, tmp_path: Path) -> None:
+    """-dump_plan beside an output reads the input once."""
+    pipe = tmp_path / "in.mkv"
+    with av.open(str(clip)) as source, av.open(str(pipe), "w") as made:
+        copy = made.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = copy
+                made.mux(packet)
+    command = [sys.executable, "-m", "anonfilter", "-dump_plan", "-i", "-", "-vf", ZONE, str(tmp_path / "out.mkv")]
+    with pipe.open("rb") as stream:
+        done = subprocess.run(command, stdin=stream, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "passes   1" in done.stderr
+    assert len(lumas(tmp_path / "out.mkv")) == 50
 
 
 def test_length_counts_from_the_first_picture(clip: Path, tmp_path: Path) -> None:

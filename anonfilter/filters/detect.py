@@ -81,6 +81,10 @@ class Detect(Sampler):
         """See RecordLane.models. Raises ModelError for an unknown model."""
         return tuple(row.name for row in self._resolved().values())
 
+    def classes(self) -> tuple[str, ...]:
+        """See RecordLane.classes. Raises ModelError for an unknown model."""
+        return tuple(dict.fromkeys(name for row in self._resolved().values() for name in row.classes))
+
     def open(self, env: Env) -> None:
         """Load the nets, downloading those that are missing. Raises ModelError for a net that cannot be had
         or run, and for a class that it does not find."""

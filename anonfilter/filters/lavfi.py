@@ -21,27 +21,30 @@ from anonfilter.recordjson import runs_from_mask
 from anonfilter.records import Box, Region
 from anonfilter.syntax import FilterSpec
 
-# One frame in, one frame out at once, same size, nothing moves, nothing stays from frames before.
+# One frame in, one frame out at once, same size, nothing moves, nothing stays from frames before, and no sample depends
+# on others farther off than the next two: what blurs, dilates or magnifies carries an object out of its region.
 # tests/test_lavfi.py runs each that this build has.
 VALUE_ONLY = frozenset(
     [
-        "addroi", "avgblur", "bench", "bilateral", "bitplanenoise", "blockdetect",
-        "blurdetect", "boxblur", "cas", "chromahold", "chromakey", "chromanr", "codecview",
+        "addroi", "bench", "bitplanenoise", "blockdetect",
+        "blurdetect", "cas", "chromahold", "chromakey", "chromanr",
         "colorbalance", "colorchannelmixer", "colorcontrast", "colorcorrect", "colordetect",
         "colorhold", "colorize", "colorkey", "colorlevels", "colormatrix", "colorspace",
-        "colortemperature", "copy", "curves", "dblur", "deband", "deblock", "deflate", "despill",
-        "dilation", "drawbox", "drawgrid", "drawtext", "edgedetect", "elbg", "eq", "erosion", "exposure",
-        "fade", "format", "fspp", "gblur", "gradfun", "grayworld", "greyedge", "histeq", "hqdn3d",
-        "hsvhold", "hsvkey", "hue", "huesaturation", "inflate", "kirsch", "latency", "limiter",
-        "lumakey", "lut", "lut1d", "lut3d", "lutrgb", "lutyuv", "median", "metadata", "monochrome",
-        "negate", "nlmeans", "noformat", "noise", "normalize", "null", "oscilloscope", "owdenoise",
-        "perms", "pixelize", "pixscope", "pp", "pp7", "prewitt", "pseudocolor", "qp", "readeia608",
-        "readvitc", "realtime", "removegrain", "roberts", "sab", "scharr", "selectivecolor", "setdar",
+        "colortemperature", "copy", "curves", "deband", "deblock", "despill",
+        "drawbox", "drawgrid", "drawtext", "elbg", "eq", "exposure",
+        "fade", "format", "gradfun", "grayworld", "greyedge", "histeq",
+        "hsvhold", "hsvkey", "hue", "huesaturation", "kirsch", "latency", "limiter",
+        "lumakey", "lut", "lut1d", "lut3d", "lutrgb", "lutyuv", "metadata", "monochrome",
+        "negate", "noformat", "noise", "normalize", "null",
+        "perms", "prewitt", "pseudocolor", "qp", "readeia608",
+        "readvitc", "realtime", "roberts", "scharr", "selectivecolor", "setdar",
         "setfield", "setparams", "setrange", "setsar", "showinfo", "shuffleplanes", "sidedata",
-        "signalstats", "siti", "smartblur", "sobel", "spp", "swapuv", "tonemap", "unsharp", "uspp",
-        "vaguedenoiser", "vfrdet", "vibrance", "vignette", "yaepblur",
+        "signalstats", "siti", "sobel", "swapuv", "tonemap", "unsharp",
+        "vfrdet", "vibrance", "vignette",
     ]
 )  # fmt: skip
+# Those that may change the chroma subsampling.
+_CONVERTS = frozenset({"format", "noformat", "colorspace", "tonemap"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,12 @@ def map_segment(specs: Sequence[FilterSpec], before: StreamInfo, after: StreamIn
     """How regions pass through a chain of filters, one after the other."""
     steps: list[Callable[[Region], Region]] = []
     for i, spec in enumerate(specs):
+        if spec.name in _CONVERTS:
+            # Resampled chroma reaches a sample of the coarser grid further.
+            converted = after if i == len(specs) - 1 else LavfiGraph([spec], before).out
+            steps.append(_reaching(_subsampling(before), _subsampling(converted)))
+            before = converted
+            continue
         if classify(spec.name) == "value":
             continue
         out = after if i == len(specs) - 1 else LavfiGraph([spec], before).out
@@ -119,6 +128,14 @@ def map_segment(specs: Sequence[FilterSpec], before: StreamInfo, after: StreamIn
         return region
 
     return through
+
+
+def _reaching(before: tuple[int, int], after: tuple[int, int]) -> Callable[[Region], Region]:
+    """What a change of the chroma subsampling, given as log2 of both axes, does to regions."""
+    if before == after:
+        return lambda region: region
+    x, y = (1 << max(pair) for pair in zip(before, after, strict=True))
+    return lambda region: moved(region, (Move(fuzz_x=x, fuzz_y=y),))
 
 
 def moved(region: Region, moves: Moves) -> Region:
@@ -241,7 +258,12 @@ def _scale(spec: FilterSpec, before: StreamInfo, after: StreamInfo) -> Moves:
     sx, sy = after.width / before.width, after.height / before.height
     # A resampled picture carries an object's samples outside by the main lobe of the filter: one sample of
     # the coarser of the two grids.
-    return (Move(sx=sx, sy=sy, fuzz_x=max(1.0, sx) if sx != 1 else 0, fuzz_y=max(1.0, sy) if sy != 1 else 0),)
+    # Chroma has its own, which may be twice as coarse, and is resampled where the subsampling changes, too.
+    coarse_x, coarse_y = (1 << max(a, b) for a, b in zip(_subsampling(before), _subsampling(after), strict=True))
+    resampled = _subsampling(before) != _subsampling(after)
+    fuzz_x = coarse_x * max(1.0, sx) if sx != 1 or resampled else 0
+    fuzz_y = coarse_y * max(1.0, sy) if sy != 1 or resampled else 0
+    return (Move(sx=sx, sy=sy, fuzz_x=fuzz_x, fuzz_y=fuzz_y),)
 
 
 _CROP = ("w", "h", "x", "y", "keep_aspect", "exact")

@@ -41,7 +41,8 @@ class Read(RecordFilter):
     def open(self, env: Env) -> None:
         """Open the file and compare its stream with this one. Raises RecordError."""
         super().open(env)
-        self._summary()
+        # A record file that is made from this one keeps the trail: what net found it.
+        env.models_used.extend(self._summary().header.models)
         self.close()
         self._frames = 0
         self._reader = RecordReader(self.opts["file"])

@@ -30,6 +30,10 @@ class Zone(RecordFilter):
         Option("class", "string", "zone", "class name, for the writers' classes=", aliases=("cls",)),
     )
 
+    def classes(self) -> tuple[str, ...]:
+        """See RecordLane.classes."""
+        return (self.opts["class"],)
+
     def open(self, env: Env) -> None:
         """Turn the display box into coded coordinates. Raises PlanError for one that covers nothing."""
         super().open(env)

@@ -66,7 +66,8 @@ class Target:
             return
         while True:
             try:
-                lock = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                # Not through a link: what it points to is nobody's temporary file.
+                lock = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             except OSError as error:
                 raise OutputError(f"{self.name}: cannot be written: {error.strerror}") from error
             try:

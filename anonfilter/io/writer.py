@@ -6,6 +6,7 @@ import ast
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 
 import av
 import av.error
+import av.logging
 from av.container import OutputContainer
 from av.packet import Packet
 
@@ -57,6 +59,7 @@ class Writer:
         self.dropped: list[str] = []
         self.frames = self.nudged = 0
         self._container: OutputContainer | None = None
+        self._video: Any = None
         self._copies: dict[int, Any] = {}
         self._early: list[Packet[Any]] = []
         self._last_dts: dict[int, int] = {}
@@ -214,8 +217,8 @@ class Writer:
 
     # -- writing --
 
-    def write(self, frame: Frame, stream: StreamInfo | None = None) -> None:
-        """Encode one frame.
+    def write(self, frame: Frame, stream: StreamInfo | None = None) -> bool:
+        """Encode one frame. False where it lies outside of what -ss, -to and -t of the output leave.
 
         stream: needed with the first one if open() was not called. The frame's pts are kept.
         """
@@ -224,17 +227,17 @@ class Writer:
                 raise OutputError(f"{self.job.output}: is not open")
             self.open(stream)
         if self.done:
-            return
+            return False
         time = None if frame.pts is None else frame.pts * self._in.time_base
         if time is not None and self._begin is not None and time < self._begin:
-            return
+            return False
         if time is not None and self._length is not None:
             # As ffmpeg's trim: -t counts from the first picture that is kept (copied audio: from the start).
             if self._video_end is None:
                 self._video_end = time + self._length
             if time >= self._video_end:
                 self.done = True
-                return
+                return False
         have, want = (*frame.size, frame.av.format.name), (self._in.width, self._in.height, self._in.pix_fmt)
         if have != want:
             raise OutputError(
@@ -244,6 +247,7 @@ class Writer:
             )
         for item in [frame] if self._convert is None else self._convert.push(frame):
             self._encode(item)
+        return True
 
     def _encode(self, frame: Frame) -> None:
         picture = frame.av
@@ -370,6 +374,14 @@ class Writer:
         if container is not None:
             with contextlib.suppress(Exception):
                 container.close()
+        del container
+        # PyAV frees an encoder with the interpreter's lock held, and x264 then waits for its threads, one of which may
+        # be waiting for that lock to log a line: for ever. So libav falls silent first (the next run turns the log on
+        # again), and who waits already is let through.
+        av.logging.set_level(None)
+        time.sleep(0.02)
+        self._video = None
+        self._copies = {}
 
 
 @contextmanager

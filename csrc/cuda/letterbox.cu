@@ -86,5 +86,7 @@ __device__ inline void letterbox(const int* words, void* out) {
 
 }  // namespace anonfilter
 
-KERNEL letterbox_u8(const int* words, const anonfilter::u16*, anonfilter::u16* out) { anonfilter::letterbox<anonfilter::u8>(words, out); }
-KERNEL letterbox_u16(const int* words, const anonfilter::u16*, anonfilter::u16* out) { anonfilter::letterbox<anonfilter::u16>(words, out); }
+using namespace anonfilter;
+
+KERNEL letterbox_u8(const int* words, const u16*, u16* out) { letterbox<u8>(words, out); }
+KERNEL letterbox_u16(const int* words, const u16*, u16* out) { letterbox<u16>(words, out); }

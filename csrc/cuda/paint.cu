@@ -62,7 +62,8 @@ __device__ inline void paint(const int* words, Code code) {
 struct CellCode {
   const u16* means;
   __device__ u32 operator()(const Region& r, int x, int y) const {
-    const int column = cell_at(x, r.cells_x, r.left, r.right - r.left), row = cell_at(y, r.cells_y, r.top, r.bottom - r.top);
+    const int column = cell_at(x, r.cells_x, r.left, r.right - r.left);
+    const int row = cell_at(y, r.cells_y, r.top, r.bottom - r.top);
     return means[r.cells + row * r.cells_x + column];
   }
 };

@@ -102,7 +102,8 @@ class Surface {
 
  private:
   __device__ T* word(int x, int y) const {
-    return reinterpret_cast<T*>(part_.address + static_cast<long long>(y) * part_.pitch) + static_cast<long long>(x) * part_.step;
+    T* row = reinterpret_cast<T*>(part_.address + static_cast<long long>(y) * part_.pitch);
+    return row + static_cast<long long>(x) * part_.step;
   }
   Component part_;
   int shift_;
@@ -134,7 +135,8 @@ __device__ inline int alpha_at(const List& list, const Region& r, int x, int y) 
   const int column = x - r.x, row = y - r.y;
   if (column < 0 || column >= r.width || row < 0 || row >= r.height) return 0;
   if (r.shape == MASK) return list.alphas(r.alpha)[row * r.width + column];
-  if (r.shape == RECT) return smaller(ramp(r.fx, distance(x, r.left, r.right)), ramp(r.fy, distance(y, r.top, r.bottom)));
+  if (r.shape == RECT)
+    return smaller(ramp(r.fx, distance(x, r.left, r.right)), ramp(r.fy, distance(y, r.top, r.bottom)));
   const Span mask = list.span(r.rows + row);
   if (column < mask.first || column >= mask.end) return 0;
   if (r.fx == 0 && r.fy == 0) return 256;
@@ -144,7 +146,8 @@ __device__ inline int alpha_at(const List& list, const Region& r, int x, int y) 
     if (limit <= best) break;
     // Of the object's rows at most d away, the longest.
     const Span object = list.span(r.object + clipped(r.middle, y - d, y + d) - (r.y - r.fy));
-    if (object.first < object.end) best = larger(best, smaller(limit, ramp(r.fx, distance(column, object.first, object.end))));
+    if (object.first >= object.end) continue;
+    best = larger(best, smaller(limit, ramp(r.fx, distance(column, object.first, object.end))));
   }
   return best;
 }
@@ -161,9 +164,11 @@ __device__ inline bool owns(const List& list, const Region& r, int x, int y, int
 
 // Writes a new code at x, y of the component if the region owns that sample, blended with what is there.
 template <class T>
-__device__ inline void put(const List& list, const Region& r, const Surface<T>& surface, int x, int y, int alpha, u32 code) {
+__device__ inline void put(const List& list, const Region& r, const Surface<T>& surface, int x, int y, int alpha,
+                           u32 code) {
   if (alpha == 0 || !owns(list, r, x, y, alpha)) return;
-  if (alpha < 256) code = (static_cast<u32>(alpha) * code + static_cast<u32>(256 - alpha) * surface.load(x, y) + 128u) >> 8;
+  const u32 share = static_cast<u32>(alpha);
+  if (alpha < 256) code = (share * code + (256u - share) * surface.load(x, y) + 128u) >> 8;
   surface.store(x, y, code);
 }
 

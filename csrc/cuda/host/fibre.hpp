@@ -1,4 +1,4 @@
-// Fibres: on x86-64 a switch of stacks in a few instructions (ucontext makes a system call each time), elsewhere ucontext.
+// Fibres: on x86-64 a switch of stacks in a few instructions (ucontext makes a system call each time), else ucontext.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 // CUDA's words for a host compiler, so that tests run the kernels' sources on machines without a GPU.
 //
-// A thread of a block is a fibre, which runs up to its next barrier or shuffle; a warp runs up to its next barrier before
-// the next warp starts. So a missing barrier shows: the first warp reads what the others have not written yet, or
-// overwrites what they have not read.
+// A thread of a block is a fibre, which runs up to its next barrier or shuffle; a warp runs up to its next barrier
+// before the next warp starts. So a missing barrier shows: the first warp reads what the others have not written
+// yet, or overwrites what they have not read.
 #pragma once
 
 #include <cstddef>

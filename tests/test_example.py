@@ -1,0 +1,96 @@
+"""The README's first command on the example clip: what a new user sees first."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from anonfilter import cli
+from anonfilter.errors import ModelError
+from anonfilter.models import catalog
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIP, TRUTH = ROOT / "examples" / "street.mp4", ROOT / "bench" / "truth" / "street.json"
+# The writer stands at the end of the lane, where the planner's own rule at the picture's edge has already acted: it
+# acts in the graph's `grow` where there is one, and this one does nothing else.
+RECORDS = "grow=before=0:after=0:scale=1:pad=0,write={}"
+OUTSIDE = 0.06
+
+
+def load_coverage() -> ModuleType:
+    """bench/coverage.py."""
+    spec = importlib.util.spec_from_file_location("bench_coverage_example", ROOT / "bench" / "coverage.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def first_command() -> list[str]:
+    """The arguments of the first anonfilter command in the README."""
+    found = re.search(r"^ {4}.*?\banonfilter (-i .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert found is not None
+    return shlex.split(found[1], comments=True)
+
+
+def pull_models() -> None:
+    """The two nets, pulled if need be. CI may not skip."""
+    try:
+        for name in ("faces", "plates"):
+            catalog.resolve(name).path()
+    except ModelError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no network: {error}")
+
+
+def test_truth_is_of_this_clip_and_names_all_that_is_to_be_hidden() -> None:
+    truth = json.loads(TRUTH.read_text())
+    assert truth["sha256"] == hashlib.sha256(CLIP.read_bytes()).hexdigest()
+    assert sorted(item["cls"] for item in truth["objects"]) == ["face", "face", "plate", "plate"]
+    for item in truth["objects"]:
+        assert len(item["boxes"]) >= truth["frames"] // 2, item["note"]
+        for x0, y0, x1, y1 in item["boxes"].values():
+            assert 0 <= x0 < x1 <= truth["width"]
+            assert 0 <= y0 < y1 <= truth["height"]
+
+
+def test_first_command_covers_every_face_and_plate_on_every_frame(tmp_path: Path) -> None:
+    pull_models()
+    args, records, output = first_command(), tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    assert args[0::2] == ["-i", "-vf", "out.mp4"]
+    assert args[1] == "examples/street.mp4"
+    lane, comma, blur = args[3].rpartition(",")
+    assert blur.startswith("blur")
+    graph = f"{lane},{RECORDS.format(records)}{comma}{blur}"
+    assert cli.main(["-nostats", "-i", str(CLIP), "-vf", graph, str(output)]) == 0
+
+    coverage = load_coverage()
+    truth = json.loads(TRUTH.read_text())
+    by_records = coverage.by_records(truth, coverage.read_records(records), "rect", 0.0)
+    shares = {"records": [(look.frame, look.track, look.share) for look in by_records.looks]}
+    # As coverage.by_pixels, without its look at the rest of the picture, which takes seconds and the records tell.
+    looks = coverage.truth_looks(truth, 0.0)
+    pairs = enumerate(zip(coverage.luma_frames(CLIP), coverage.luma_frames(output), strict=True))
+    shares["pixels"] = [
+        (n, look.track, coverage.pixel_share(before, after, look.box))
+        for n, (before, after) in pairs
+        for look in looks.get(n, ())
+    ]
+    wanted = sum(len(item["boxes"]) for item in truth["objects"])
+    for name, rows in shares.items():
+        assert len(rows) == wanted, name
+        bare = [row for row in rows if row[2] is None or row[2] < 0.95]
+        assert not bare, f"{name}: (frame, object, share) {bare}"
+    assert by_records.outside < OUTSIDE
