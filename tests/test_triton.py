@@ -77,6 +77,13 @@ def test_blur_equals_the_oracle_with_the_tiles_of_a_gpu() -> None:
 
 
 @needs_triton
+def test_wide_feathers_and_long_lines() -> None:
+    got = rows("triton_interpreter.py", "edges", 0, 10)
+    assert [f"{row['seed']}: {row['case']}" for row in got if not row["equal"]] == []
+    assert [row["seed"] for row in got if not row["changed"]] == [6, 7]  # white stays white
+
+
+@needs_triton
 def test_letterbox_equals_the_oracle() -> None:
     """Within its tolerance; half precision is the same value rounded once more."""
     got = rows("triton_interpreter.py", "letterbox", 0, 2 * len(FORMATS))

@@ -1,8 +1,8 @@
 """The Triton backend in Triton's interpreter, on the host's memory. To be used in a process of its own.
 
-As a program: `triton_interpreter.py WHAT FIRST COUNT [tiles] [stop]` runs the cases FIRST, FIRST+1, ... of WHAT (blur
-or letterbox) against the oracle and prints one JSON line for each. tiles: with the tiles that a GPU gets, which is
-slower. stop: after the first case that is not equal.
+As a program: `triton_interpreter.py WHAT FIRST COUNT [tiles] [stop]` runs the cases FIRST, FIRST+1, ... of WHAT (blur,
+edges or letterbox) against the oracle and prints one JSON line for each. tiles: with the tiles that a GPU gets, which
+is slower. stop: after the first case that is not equal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ cuda_host = importlib.import_module("cuda_host")
 kernel_cases = importlib.import_module("kernel_cases")
 
 # The interpreter pays for each operation on a tile, hardly for its samples. Wide regions still take several steps.
-TILE = triton_blur.Tile(128, 64)
+Tile = triton_blur.Tile
+Tiles = tuple[Tile, Tile]  # of rows, of columns
+TILES = Tile(128, 64), Tile(128, 64)
 LETTERBOX_BLOCKS = 16  # of a launch in one
 
 
@@ -53,22 +55,23 @@ def patch_once() -> None:
 
 
 class InterpretedDevice(cuda_host.HostDevice):
-    """The host's memory, with Triton's interpreter to run the kernels. tile: of the blur, None for its own."""
+    """The host's memory, with Triton's interpreter to run the kernels. tiles: of the blur, None for its own."""
 
-    def __init__(self, tile: triton_blur.Tile | None = TILE) -> None:
+    def __init__(self, tiles: Tiles | None = TILES) -> None:
         self._memory = weakref.WeakSet()
         self._variants = triton_backend.variants()
         self.launched: list[str] = []
         self.allocated = 0
-        self.tile = tile
+        self.tiles = tiles
 
     def launch(self, kernel: str, blocks: int, arguments: Sequence[int]) -> None:
         variant = self._variants[kernel]
         constants = dict(variant.constants)
-        if self.tile and kernel.startswith("blur"):
-            constants |= {"LINES": self.tile.lines, "BLOCK": self.tile.block}
+        if self.tiles and kernel.startswith("blur"):
+            tile = self.tiles[not constants["ROWS"]]
+            constants |= {"LINES": tile.lines, "BLOCK": tile.block}
             blocks += 2  # more than there is work, as a captured graph may have
-        elif self.tile:
+        elif self.tiles:
             blocks = -(-blocks // LETTERBOX_BLOCKS)
             constants["BLOCK"] *= LETTERBOX_BLOCKS
         variant.kernel[(blocks,)](*arguments, **constants)
@@ -78,8 +81,8 @@ class InterpretedDevice(cuda_host.HostDevice):
 class Interpreted:
     """The backend in the interpreter."""
 
-    def __init__(self, tile: triton_blur.Tile | None = TILE) -> None:
-        self.device = InterpretedDevice(tile)
+    def __init__(self, tiles: Tiles | None = TILES) -> None:
+        self.device = InterpretedDevice(tiles)
         self.runner = cuda.Runner(self.device)
 
     def run(self, case: Any) -> Any:
@@ -88,7 +91,7 @@ class Interpreted:
         options = dict(case.options)
         height, width = out.arrays[0].shape
         work = worklist.build(out.fmt, width, height, case.targets, options["feather"], options["siting"])
-        tiles = (self.device.tile,) * 2 if self.device.tile else ()
+        tiles = self.device.tiles or ()
         self.runner.edit(out.arrays, out.fmt, work, triton_blur.launches(work, options["passes"], *tiles))
         return out
 
@@ -99,9 +102,31 @@ def forbidden(*_: object, **__: object) -> None:
 
 
 def blur(backend: Interpreted, seed: int) -> dict[str, Any]:
-    """One case of the blur; the oracle is out of reach while Triton's kernels run."""
+    """One random case of the blur."""
     name = list(FORMATS)[seed % len(FORMATS)]
-    case = kernel_cases.case("blur", name, seed)
+    return compare(backend, kernel_cases.case("blur", name, seed))
+
+
+def edges(_: Interpreted, seed: int) -> dict[str, Any]:
+    """0 to 5: wide feathers around all shapes; 6 to 9: the longest lines, on which sums come close to 2^31."""
+    rng = np.random.default_rng([seed, 13])
+    if seed < 6:
+        planes = kernel_cases.planes(rng, FORMATS["nv12"], 95, 64)
+        targets = [kernel_cases.target(rng, 95, 64) for _ in range(2)] + [ops.Target(30, 20, 51, 61, "ellipse", h=9)]
+        options = {"feather": (29, 62, 63, 64, 127, 255)[seed], "siting": "left", "passes": 2}
+        return compare(Interpreted(), kernel_cases.Case("blur", planes, targets, options))
+    size = (32767, 2) if seed % 2 else (2, 32767)
+    content = "high" if seed < 8 else "extremes"
+    planes = kernel_cases.planes(rng, FORMATS["gray12le"], *size, content)
+    options = {"feather": 0, "siting": "left", "passes": 1}
+    case = kernel_cases.Case("blur", planes, [ops.Target(0, 0, *size, h=65535 if seed < 8 else 16000)], options)
+    along, short = Tile(2, 2048), Tile(1 << 15, 2)
+    return compare(Interpreted((along, short) if seed % 2 else (short, along)), case)
+
+
+def compare(backend: Interpreted, case: Any) -> dict[str, Any]:
+    """The oracle is out of reach while Triton's kernels run."""
+    backend.device.launched.clear()
     expected = case.run("ref")
     kept = {what: getattr(ref, what) for what in ("blur", "_edit", "masked_means", "alpha_map", "contains")}
     try:
@@ -114,7 +139,8 @@ def blur(backend: Interpreted, seed: int) -> dict[str, Any]:
     return {
         "equal": got.same_bytes(expected),
         "changed": not got.same_bytes(case.planes),
-        "case": f"{name} {case.options} {case.targets}",
+        "launched": list(backend.device.launched),
+        "case": f"{case.planes.fmt.name} {case.options} {case.targets}",
     }
 
 
@@ -139,6 +165,7 @@ def letterbox(backend: Interpreted, seed: int) -> dict[str, Any]:
         "crop": (width // 3, 0, width, height - height // 4) if rng.integers(2) else None,
     }
     before = planes.copy()
+    backend.device.launched.clear()
     expected, _ = ops.letterbox(planes.arrays, fmt, size, backend="ref", **how)
     half = np.zeros(expected.shape, np.float16)
     row = triton_backend
@@ -162,6 +189,7 @@ def letterbox(backend: Interpreted, seed: int) -> dict[str, Any]:
     return {
         "equal": equal and planes.same_bytes(before),
         "changed": float(np.ptp(got)) > 0,
+        "launched": list(backend.device.launched),
         "difference": float(difference.max()),
         "case": f"{fmt.name} {width}x{height} {size} {how}",
     }
@@ -169,11 +197,10 @@ def letterbox(backend: Interpreted, seed: int) -> dict[str, Any]:
 
 def main(what: str, first: int, count: int, tiles: bool, stop: bool) -> None:
     patch_once()
-    backend = Interpreted(None if tiles else TILE)
+    backend = Interpreted(None if tiles else TILES)
     for seed in range(first, first + count):
-        backend.device.launched.clear()
-        row = {"blur": blur, "letterbox": letterbox}[what](backend, seed)
-        print(json.dumps({"seed": seed, **row, "launched": backend.device.launched}), flush=True)
+        row = {"blur": blur, "edges": edges, "letterbox": letterbox}[what](backend, seed)
+        print(json.dumps({"seed": seed, **row}), flush=True)
         if stop and not row["equal"]:
             return
 
