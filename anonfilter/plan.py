@@ -99,11 +99,7 @@ class Plan:
                 f"lane     {item.label:<12} {item.role.value:<14} "
                 f"look-ahead {'whole clip' if ahead is None else f'{ahead} frames'}"
             )
-        for stage in self.tail:
-            if isinstance(stage, Segment):
-                lines.append(f"tail     {stage.text} (libavfilter)")
-            else:
-                lines.append(f"tail     {stage.label:<12} {stage.role.value:<14} in place")
+        lines += self._describe_tail()
         ahead_text = "the whole clip" if self.lookahead is None else f"{self.lookahead} frames"
         lines.append(f"ahead    {ahead_text}")
         lines.append(
@@ -111,14 +107,40 @@ class Plan:
             f"(budget {self.job.ring_memory / 1e6:.0f} MB)"
         )
         lines.append(f"passes   {self.passes} ({self.why})")
-        if any(isinstance(stage, PixelWriter) for stage in self.tail):
-            lines.append(
-                "copies   at most 1 a frame, and only of frames that have a region and are still referenced"
-            )
-        else:
-            lines.append("copies   none")
+        lines += [f"copies   {text}" for text in self._copies()] or ["copies   none"]
         lines += [f"warning  {text}" for text in self.warnings]
         return "\n".join(lines)
+
+
+    def _describe_tail(self) -> list[str]:
+        """The stages after the lane, with the format that each works on or gives."""
+        lines, stream = [], self.stream
+        for stage in self.tail:
+            if isinstance(stage, Segment):
+                stream = LavfiGraph(stage.specs, stream, None, self.job.threads).out
+                gives = f"{stream.width}x{stream.height} {stream.pix_fmt}"
+                lines.append(f"tail     {stage.text} (libavfilter), gives {gives}")
+            else:
+                lines.append(f"tail     {stage.label:<12} {stage.role.value:<14} in place, {stream.pix_fmt}")
+        if self.job.pix_fmt and self.job.pix_fmt != stream.pix_fmt:
+            lines.append(f"tail     format={self.job.pix_fmt} (libavfilter), for the encoder")
+        return lines
+
+    def _copies(self) -> list[str]:
+        """Every place where a frame's samples are copied or read as a whole."""
+        texts = []
+        if self.head:
+            texts.append("head: what libavfilter's filters copy")
+        readers = [item.label for item in self.lane if isinstance(item, PixelReader)]
+        if readers:
+            texts.append(f"{', '.join(readers)}: a look reads the planes once, into a small tensor; no frame is copied")
+        if any(isinstance(stage, PixelWriter) for stage in self.tail):
+            texts.append(
+                "before the first pixel writer: at most 1 a frame, if it has a region and the decoder still needs it"
+            )
+        if any(isinstance(stage, Segment) for stage in self.tail) or self.job.pix_fmt:
+            texts.append("tail: what libavfilter's filters and conversions copy")
+        return texts
 
 
 def make_plan(job: Job, source: StreamInfo) -> Plan:

@@ -41,3 +41,15 @@ def test_the_edge_rule_is_in_the_look_ahead() -> None:
     assert plan("zone,track,fill").lookahead == 13 + 4
     assert plan("zone,track=edge=0,fill").lookahead == 0
     assert plan("zone,track,grow=before=30,fill").lookahead == 30 + 4
+
+
+def test_the_plan_in_words() -> None:
+    text = plan("scale=320:180,zone,fill,format=yuv444p").describe()
+    for line in (
+        "head     scale=320:180 (libavfilter), gives 320x180 yuv420p, 25 fps",
+        "in place, yuv420p",
+        "tail     format=yuv444p (libavfilter), gives 320x180 yuv444p",
+        "copies   before the first pixel writer: at most 1 a frame",
+        "copies   tail: what libavfilter's filters and conversions copy",
+    ):
+        assert line in text
