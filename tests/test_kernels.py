@@ -232,10 +232,9 @@ def covered(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The object's samples of a plane, and those that object and feather may change: DESIGN 5, a third time."""
     height, width = shape
-    luma = brute_ellipse(box.x0 + 64, box.y0 + 64, box.x1 + 64, box.y1 + 64, 2 * height + 200, 2 * width + 200)
-    if box.shape == "rect":
-        luma[...] = False
-        luma[box.y0 + 64 : box.y1 + 64, box.x0 + 64 : box.x1 + 64] = True
+    luma = np.zeros((2 * height + 200, 2 * width + 200), bool)
+    inside = brute_ellipse(0, 0, box.width, box.height, box.height, box.width) if box.shape == "ellipse" else True
+    luma[box.y0 + 64 : box.y1 + 64, box.x0 + 64 : box.x1 + 64] = inside
     pad = 20
     rows = np.arange(-pad, height + pad)
     columns = np.arange(-pad, width + pad)
