@@ -130,8 +130,8 @@ def fit_size(picture: Size, room: Size, stride: int) -> Size:
     """Width and height of the tensor for an upright picture that is to fit into room (width, height).
 
     The picture keeps its aspect and each side is rounded up to the stride, so the letterbox pads by less than
-    one stride; or down, where a picture that shrinks anyway shrinks by GIVE more at most: 1920 x 1080 into 640 gives
-    640 x 352, not 384, and a net's time goes with its area. A small picture is enlarged at most MAX_ENLARGE times.
+    one stride; or down, where a picture that shrinks to less than half anyway shrinks by GIVE more at most:
+    1920 x 1080 into 640 gives 640 x 352, not 384, and a net's time goes with its area. A small picture is enlarged at most MAX_ENLARGE times.
     """
     width, height = picture
     scale = min(MAX_ENLARGE, room[0] / width, room[1] / height)
@@ -139,7 +139,7 @@ def fit_size(picture: Size, room: Size, stride: int) -> Size:
     for side in (width, height):
         up = _up(side * scale, stride)
         down = up - stride
-        spare = scale < 1 and up > round(scale * side) and down >= (1 - GIVE) * scale * side
+        spare = scale < 0.5 and up > round(scale * side) and down >= (1 - GIVE) * scale * side
         sides.append(down if spare else up)
     return sides[0], sides[1]
 

@@ -47,9 +47,10 @@ def real(name: str) -> Model:
 @pytest.mark.parametrize(
     ("picture", "size"),
     [
-        ((1280, 720), (640, 352)),  # shrunk to the model's size
+        ((1280, 720), (640, 384)),  # shrunk to the model's size
         ((1920, 1080), (640, 352)),
-        ((720, 1280), (352, 640)),  # upright
+        ((720, 1280), (384, 640)),
+        ((1080, 1920), (352, 640)),  # upright
         ((3840, 2160), (1280, 704)),  # shrunk three times at most
         ((640, 360), (640, 384)),
         ((400, 225), (640, 384)),  # enlarged up to the model's size
