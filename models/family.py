@@ -131,7 +131,8 @@ def fit_size(picture: Size, room: Size, stride: int) -> Size:
 
     The picture keeps its aspect and each side is rounded up to the stride, so the letterbox pads by less than
     one stride; or down, where a picture that shrinks to less than half anyway shrinks by GIVE more at most:
-    1920 x 1080 into 640 gives 640 x 352, not 384, and a net's time goes with its area. A small picture is enlarged at most MAX_ENLARGE times.
+    1920 x 1080 into 640 gives 640 x 352, not 384, and a net's time goes with its area. A small picture is enlarged at
+    most MAX_ENLARGE times.
     """
     width, height = picture
     scale = min(MAX_ENLARGE, room[0] / width, room[1] / height)
