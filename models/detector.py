@@ -32,10 +32,6 @@ whole faces, and find one that the picture's edge cuts when there is something b
 profile in bench/truth/speech-cuts-360p.json, who leaves the picture and comes back, 53 of 62 frames were covered
 without the border and all are with it."""
 
-SURE, PART = 0.7, 0.1
-"""A box of the coarse look is dropped where the full look has an object of at least this score inside it that is at
-least this share of it."""
-
 
 class Detector:
     """Finds a model's objects on frames of one size. A context manager.
@@ -101,9 +97,8 @@ class Detector:
         """
         found = self._look(self._looks[0], frame, stream)
         for look in self._looks[1:]:
-            close = [item for item in self._look(look, frame, stream) if self._is_close_up(item)]
-            found = self._merged([*found, *(item for item in close if not _is_told(item, found))])
-        return found
+            found += [item for item in self._look(look, frame, stream) if self._is_close_up(item)]
+        return found if len(self._looks) == 1 else self._merged(found)
 
     def probe(self) -> None:
         """Run the net once on a grey picture and decode what it says. Raises ModelError if that cannot be done."""
@@ -171,23 +166,6 @@ class _Look:
     room: Size | None
     session: Session
     tensor: npt.NDArray[np.float32]
-
-
-def _is_told(item: Detection, found: Sequence[Detection]) -> bool:
-    """Whether a box of the coarse look is a sure object of the full look with what is around it: head and shoulders
-    look like a face when they are small."""
-    x0, y0, x1, y1 = item.box
-    for other in found:
-        a0, b0, a1, b1 = other.box
-        inside = max(0.0, min(x1, a1) - max(x0, a0)) * max(0.0, min(y1, b1) - max(y0, b0))
-        if (
-            other.cls == item.cls
-            and other.score >= max(SURE, item.score + 0.2)
-            and inside >= 0.6 * (a1 - a0) * (b1 - b0)
-            and inside >= PART * (x1 - x0) * (y1 - y0)
-        ):
-            return True
-    return False
 
 
 def _inner(size: Size) -> Size:

@@ -1,4 +1,4 @@
-"""The coarse look: faces that the picture's edge cuts are found, and it adds no second box to what is sure."""
+"""The coarse look: faces that the picture's edge cuts are found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from anonfilter.errors import ModelError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.models import catalog, detector
+from anonfilter.models import catalog
 from anonfilter.models.detector import Detector
 from anonfilter.models.family import Detection
 
@@ -22,18 +22,6 @@ CLIP = ROOT.parent / "shared" / "data" / "clips" / "speech-cuts-360p.mp4"
 
 def face(box: tuple[float, float, float, float], score: float, cls: str = "face") -> Detection:
     return Detection(box, cls, score)
-
-
-def test_a_coarse_box_around_a_sure_object_is_told() -> None:
-    head = face((100, 50, 150, 110), 0.9)
-    bust = face((80, 40, 180, 160), 0.5)
-    assert detector._is_told(bust, [head])
-    # Not where the full look is no surer, sees another class, sees something beside it, or something tiny in it.
-    assert not detector._is_told(bust, [face(head.box, 0.69)])
-    assert not detector._is_told(face(bust.box, 0.75), [head])
-    assert not detector._is_told(bust, [face(head.box, 0.9, "plate")])
-    assert not detector._is_told(bust, [face((170, 50, 220, 110), 0.9)])
-    assert not detector._is_told(face((0, 0, 600, 400), 0.3), [head])
 
 
 def test_the_coarse_threshold_follows_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
