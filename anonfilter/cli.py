@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import stat
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from anonfilter import __version__
+from anonfilter import __version__, signals
 from anonfilter.cliopts import LOG_LEVELS
 from anonfilter.cliparse import Command, parse_command
 from anonfilter.errors import AnonfilterError, Cancelled, OutputError, UsageError
@@ -25,56 +23,31 @@ from anonfilter.job import Job, Progress
 if TYPE_CHECKING:
     from anonfilter.job import Report
 
-FAILED, STOPPED = 1, 255
+FAILED = 1
 _STDOUT = ("-", "pipe:", "pipe:1")
 
 
-class Stopped(KeyboardInterrupt):
-    """SIGINT or SIGTERM: both end a run cleanly."""
-
-
-class _Signals:
-    """As ffmpeg takes them: the first one stops the run, the next two are only counted, so that they do not break the
-    cleaning up, and the fourth is a hard exit."""
-
-    def __init__(self) -> None:
-        self.count = self.number = 0
-        self._before: dict[int, Any] = {}
-
-    def catch(self) -> None:
-        """Take over both signals, if this is the main thread."""
-        with contextlib.suppress(ValueError):
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._received)
-
-    def release(self) -> None:
-        """Give them back to who had them."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _received(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count == 1:
-            self.number = number
-            raise Stopped
-        if self.count > 3:
-            os._exit(123)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line (default: sys.argv). Returns the exit status; never raises what a user can
+    """Run one command line (default: sys.argv) from Python. Returns the exit status; never raises what a user can
     cause."""
-    args = list(sys.argv[1:] if argv is None else argv)
-    debug = _asks_debug(args)
-    signals = _Signals()
-    signals.catch()
+    before = signals.catch()
     try:
-        return _main(args)
+        return run_command(sys.argv[1:] if argv is None else argv)
+    finally:
+        signals.release(before)
+
+
+def run_command(argv: Sequence[str], *, last: bool = False) -> int:
+    """main() without its care of signals. last: the process ends after it."""
+    args = list(argv)
+    debug = _asks_debug(args)
+    try:
+        return _main(args, last)
     except (KeyboardInterrupt, Cancelled):
-        return _stopped(signals)
+        return _stopped()
     except AnonfilterError as error:
-        if signals.count:
-            return _stopped(signals)
+        if signals.stopped():
+            return _stopped()
         _say(str(error))
         if debug:
             _traceback()
@@ -83,24 +56,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_stdout()
         return FAILED
     except Exception as error:
-        if signals.count:  # it hit an import, say, and came out as something else
-            return _stopped(signals)
+        if signals.stopped():  # it hit an import, say, and came out as something else
+            return _stopped()
         if debug:
             _traceback()
         text = " ".join(str(error).split())
         _say(f"internal error: {type(error).__name__}: {text}; run with -v debug for the traceback")
         return FAILED
-    finally:
-        if argv is not None:  # the command keeps them to its end: a late signal must not change its status
-            signals.release()
 
 
-def _stopped(signals: _Signals) -> int:
-    _say(f"Exiting normally, received signal {int(signals.number or signal.SIGINT)}.")
-    return STOPPED
+def _stopped() -> int:
+    _say(signals.line())
+    return signals.STOPPED
 
 
-def _main(args: list[str]) -> int:
+def _main(args: list[str], last: bool) -> int:
     if args[:1] == ["models"]:
         from anonfilter.models.cli import main as models_main
 
@@ -118,13 +88,14 @@ def _main(args: list[str]) -> int:
     elif command.action == "filters":
         clihelp.show(clihelp.filter_list())
     else:
-        _run(command)
-    return 0
+        _run(command, last)
+    return _stopped() if signals.stopped() else 0
 
 
-def _run(command: Command) -> None:
+def _run(command: Command, last: bool) -> None:
     """Plan, ask, run and tell."""
     job, log = command.job, Log(command)
+    job.stopped, job.last = signals.stopped, last
     if not command.hide_banner:
         log("info", f"anonfilter {__version__}")
     for warning in command.warnings:

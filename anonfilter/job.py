@@ -36,7 +36,9 @@ class Job:
     pix_fmt: -pix_fmt. audio: False for -an. overwrite: True -y, False -n or unknown (an existing output is then an
     error). threads: decoder and encoder, 0 = auto. ring_memory: bytes that the frame ring may take. passes: force 1
     or 2, None lets the planner choose. kernels: -kernels, None for the device's own. ignore_errors: -err_detect
-    ignore_err. keep_metadata: -map_metadata 0.
+    ignore_err. keep_metadata: -map_metadata 0. on_plan: is given the plan's description (-dump_plan). stopped: is asked
+    many times a second, and ends the run with Cancelled once it says True. last: the process ends after this run, so
+    that nothing need be freed.
     """
 
     input: str
@@ -67,6 +69,8 @@ class Job:
     progress: Callable[[Progress], None] | None = None
     log: Callable[[str, str], None] | None = None
     on_plan: Callable[[str], None] | None = None
+    stopped: Callable[[], bool] | None = None
+    last: bool = False
 
 
 @dataclass(slots=True)

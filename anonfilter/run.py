@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,10 @@ def _log(job: Job, level: str, line: str) -> None:
 
 
 class _Threads:
-    """The threads of a pass. A body that raises stops them all."""
+    """The threads of a pass. A body that raises stops them all. stopped: see Job."""
 
-    def __init__(self, stop: Stop) -> None:
-        self.stop = stop
+    def __init__(self, stop: Stop, stopped: Callable[[], bool] | None) -> None:
+        self.stop, self._stopped = stop, stopped
         # Not Thread.join(): until Python 3.13 one that a signal interrupts takes the thread for ended.
         self._threads: list[tuple[threading.Thread, threading.Event]] = []
 
@@ -126,6 +127,8 @@ class _Threads:
         while not all(ended.is_set() for _, ended in self._threads):
             for _, ended in self._threads:
                 ended.wait(0.02)
+            if self._stopped is not None and self._stopped():
+                raise Cancelled("stopped")
             now = time.monotonic()
             if now - last >= _TICK:
                 last = now
@@ -174,9 +177,11 @@ def _open(filters: list[Filter], env: Env) -> None:
         item.open(env)
 
 
-def _close(filters: list[Filter]) -> None:
-    """Close all, also those behind one that fails."""
+def _close(filters: Sequence[Filter]) -> None:
+    """Close all, also those behind one that fails. Such a failure never hides the error that led here."""
     with contextlib.ExitStack() as stack:
+        if sys.exc_info()[0] is not None:
+            stack.enter_context(contextlib.suppress(Exception))
         for item in reversed(filters):
             stack.callback(item.close)
 
@@ -211,17 +216,18 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
             writer.write(record)
         writer.close(state.frame, reader.fingerprint())
 
-    threads = _Threads(stop)
+    threads = _Threads(stop, job.stopped)
     try:
         _open(list(plan.lane), env)
         threads.start("decode", lambda: _decode(reader, head, decoded))
         threads.start("look", look)
         threads.join(lambda: _tick(job, state, started))
     finally:
-        threads.end()
-        writer.abort()
-        reader.close()
-        _close(list(plan.lane))
+        with contextlib.ExitStack() as last:  # each of them, whatever the others raise
+            last.callback(_close, plan.lane)
+            last.callback(reader.close)
+            last.callback(writer.abort)
+            last.callback(threads.end)
 
 
 def _render(
@@ -295,7 +301,7 @@ def _render(
         state.size = report.size = writer.finish()
         state.frame = writer.frames
 
-    threads = _Threads(stop)
+    threads = _Threads(stop, job.stopped)
     try:
         writer.open(tail.out)
         _open([*lane.filters], env)
@@ -310,9 +316,10 @@ def _render(
         state.done = True
         _tick(job, state, started)
     finally:
-        threads.end()
-        writer.abort()
-        _close(filters)
+        with contextlib.ExitStack() as last:  # each of them, whatever the others raise
+            last.callback(_close, filters)
+            last.callback(writer.abort)
+            last.callback(threads.end)
 
 
 def _tick(job: Job, state: Progress, started: float) -> None:

@@ -303,6 +303,33 @@ def test_stopped(
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+def test_only_the_first_signal_raises(tmp_path: Path) -> None:
+    """The second and third are counted, so that cleaning up is not broken off; the fourth ends the process."""
+    out = tmp_path / "out.mp4"
+    code = (
+        "import os, signal\nfrom anonfilter import signals\nfrom anonfilter.io import target\n"
+        "from anonfilter.job import Job\n"
+        f"part = target.Target(Job('in', {str(out)!r}))\npart.begin()\nsignals.catch()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\nexcept KeyboardInterrupt:\n    print('once', flush=True)\n"
+        "for i in range(3):\n    print(os.path.exists(part.part), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\nprint('alive')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd="/")
+    assert (done.returncode, done.stdout) == (123, "once\nTrue\nTrue\nTrue\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_before_the_imports() -> None:
+    code = (
+        "import os, signal, sys\nfrom anonfilter import __main__ as entry, signals\n"
+        "class Bomb:\n    def find_spec(self, name, *more):\n"
+        "        if name == 'anonfilter.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Bomb())\nentry.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd="/")
+    assert (done.returncode, done.stderr) == (255, "Exiting normally, received signal 2.\n")
+
+
 def test_an_existing_output_is_kept(tmp_path: Path) -> None:
     source, out = tmp_path / "a.mp4", tmp_path / "o.mp4"
     source.write_bytes(b"a")

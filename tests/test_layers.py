@@ -45,6 +45,7 @@ FLOORS = {
     "anonfilter.clihelp": 5,
     "anonfilter.cliopts": 5,
     "anonfilter.cliparse": 5,
+    "anonfilter.signals": 5,
     "anonfilter.progress": 5,
     "anonfilter.__main__": 5,
 }

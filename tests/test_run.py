@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from anonfilter import filter as registry
-from anonfilter.errors import AnonfilterError, InputError, OutputError, PlanError
+from anonfilter.errors import AnonfilterError, Cancelled, InputError, OutputError, PlanError
 from anonfilter.filter import PixelWriter, Sampler
 from anonfilter.job import Job
 from anonfilter.options import Option
@@ -301,9 +302,10 @@ def test_graph_that_cannot_be(clip: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupt_stops_cleanly(clip: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.mp4"
-    long = tmp_path / "long.mkv"
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip that takes long to encode."""
+    long = tmp_path_factory.mktemp("noise") / "long.mkv"
     with av.open(str(long), "w") as made:
         stream = made.add_stream("libx264", 25, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
@@ -314,27 +316,60 @@ def test_interrupt_stops_cleanly(clip: Path, tmp_path: Path) -> None:
             frame.pts = n
             made.mux(stream.encode(frame))
         made.mux(stream.encode(None))
-    command = [
-        sys.executable,
-        "-m",
-        "anonfilter",
-        "-i",
-        str(long),
-        "-vf",
-        ZONE,
-        "-preset",
-        "veryslow",
-        str(out),
-    ]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return long
+
+
+def start(source: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "anonfilter", "-hide_banner", "-i", str(source), "-vf", ZONE, *more, str(out)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def until_it_writes(out: Path) -> None:
     deadline = time.monotonic() + 20
-    while not (tmp_path / "out.mp4.part").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while not out.with_name(out.name + ".part").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_interrupt_stops_cleanly(noise: Path, tmp_path: Path) -> None:
+    child = start(noise, tmp_path / "out.mp4", "-preset", "veryslow")
+    until_it_writes(tmp_path / "out.mp4")
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=20)
     assert child.returncode == 255, errors
     assert "Traceback" not in errors
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["long.mkv"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.003, 0.02, 0.1])
+@pytest.mark.parametrize("order", [(2, 15, 2), (15, 2), (2, 2, 15)])
+def test_an_impatient_stop_is_clean_as_well(noise: Path, tmp_path: Path, wait: float, order: tuple[int, ...]) -> None:
+    child = start(noise, tmp_path / "out.mp4", "-preset", "slow")
+    until_it_writes(tmp_path / "out.mp4")
+    for number in order:
+        if child.poll() is None:
+            child.send_signal(number)
+        time.sleep(wait)
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == 255, errors
+    first = f"({'|'.join(map(str, order))})"  # Python takes those that are pending in the order of their numbers
+    assert re.fullmatch(f"Exiting normally, received signal {first}\\.", errors.splitlines()[-1]), errors
+    assert "Traceback" not in errors
+    assert "Exception" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_can_stop_a_run(noise: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    asked = []
+
+    def stopped() -> bool:
+        asked.append(out.with_name("out.mp4.part").exists())
+        return len(asked) > 5
+
+    with pytest.raises(Cancelled):
+        run(job(noise, out, ZONE, stopped=stopped))
+    assert asked[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupts_at_any_time_end_and_leave_nothing(clip: Path, tmp_path: Path) -> None:

@@ -11,6 +11,15 @@ from anonfilter.errors import OutputError
 from anonfilter.io.demuxing import is_url, path_of
 from anonfilter.job import Job
 
+_unfinished: set[str] = set()
+
+
+def remove_unfinished() -> None:
+    """Remove every .part file that this process has begun and not finished, since it ends now. Never raises."""
+    for part in list(_unfinished):
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+
 
 class Target:
     """The output's name and the temporary file beside it.
@@ -77,6 +86,7 @@ class Target:
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(lock), os.stat(self.part)):
                         self._lock = lock
+                        _unfinished.add(self.part)
                         return
                 os.close(lock)
             except BlockingIOError as error:
@@ -111,5 +121,6 @@ class Target:
     def _release(self) -> None:
         lock, self._lock = self._lock, None
         if lock is not None:
+            _unfinished.discard(self.part)
             with contextlib.suppress(OSError):
                 os.close(lock)
