@@ -20,6 +20,8 @@ import pytest
 from anonfilter import filter as registry
 from anonfilter.errors import AnonfilterError, Cancelled, InputError, OutputError, PlanError
 from anonfilter.filter import PixelWriter, Sampler
+from anonfilter.io.reader import Reader
+from anonfilter.io.writer import Writer
 from anonfilter.job import Job
 from anonfilter.options import Option
 from anonfilter.records import FrameRecord, Region
@@ -370,6 +372,40 @@ def test_a_program_can_stop_a_run(noise: Path, tmp_path: Path) -> None:
         run(job(noise, out, ZONE, stopped=stopped))
     assert asked[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_is_at_rest_before_it_is_freed(noise: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its threads may want to log, which needs the lock that freeing it holds: a run that ends in an error would
+    hang now and then."""
+    rest = []
+    abort = Writer.abort
+
+    def look(self: Writer) -> None:
+        unfinished, video = not self._finished, self._video
+        abort(self)
+        if unfinished and video is not None:
+            with pytest.raises(EOFError):  # it was drained
+                video.encode(None)
+            rest.append(True)
+
+    monkeypatch.setattr(Writer, "abort", look)
+    with pytest.raises(AnonfilterError, match="kernel fell over"):
+        run(job(noise, tmp_path / "out.mp4", "zone,breaker=at=30"))
+    assert rest == [True]
+
+
+def test_a_broken_off_run_leaves_the_damage_of_others_to_be_seen(clip: Path, tmp_path: Path) -> None:
+    """What libavformat logs is how a cut file is known: one run that ends must not silence it for another."""
+    cut = tmp_path / "cut.mkv"
+    whole = tmp_path / "whole.mkv"
+    run(job(clip, whole, ZONE))
+    cut.write_bytes(whole.read_bytes()[:-30000])
+    reader = Reader(Job(str(cut), "x.mp4"))
+    with pytest.raises(AnonfilterError, match="kernel fell over"):
+        run(job(clip, tmp_path / "out.mp4", "zone,breaker=at=30"))
+    with pytest.raises(InputError, match="damaged or cut short at"):
+        list(reader.frames())
+    reader.close()
 
 
 def test_interrupts_at_any_time_end_and_leave_nothing(clip: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import ast
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +14,6 @@ from typing import Any
 
 import av
 import av.error
-import av.logging
 from av.container import OutputContainer
 from av.packet import Packet
 
@@ -40,6 +38,9 @@ _KEEP_SHAPE = frozenset({"mp4", "mov", "ipod", "3gp", "3g2", "psp", "ismv", "f4v
 _INTERLEAVE = 60_000_000
 
 _MICRO = Fraction(1, 1_000_000)
+
+_left: list[Any] = []
+"""What must not be freed before the process ends."""
 
 
 class Writer:
@@ -376,15 +377,19 @@ class Writer:
         # First the name: whatever closing the container writes, or however it fails, nobody sees it.
         self._target.discard()
         container, self._container = self._container, None
-        if container is not None:
-            with contextlib.suppress(Exception):
-                container.close()
-        del container
+        if container is None:
+            return
         # PyAV frees an encoder with the interpreter's lock held, and x264 then waits for its threads, one of which may
-        # be waiting for that lock to log a line: for ever. So libav falls silent first (the next run turns the log on
-        # again), and who waits already is let through.
-        av.logging.set_level(None)
-        time.sleep(0.02)
+        # be waiting for that lock to log a line: for ever.
+        if self.job.last:
+            _left.append((container, self._video))
+            return
+        with contextlib.suppress(Exception):
+            # So it must have nothing to do by then; this waits without the lock. Making libav silent instead would
+            # hide from another run in this process that its input is damaged.
+            self._video.encode(None)
+        with contextlib.suppress(Exception):
+            container.close()
         self._video = None
         self._copies = {}
 
