@@ -43,17 +43,19 @@ def run(
     threads: int = 0,
     progress: Callable[[Progress], None] | None = None,
     log: Callable[[str, str], None] | None = None,
+    **more: Any,
 ) -> Report:
     """Anonymise one file, as the command line does.
 
-    options: encoder options by ffmpeg's names ({"crf": "20"}). progress is called about twice a second. Raises
-    AnonfilterError with one clear line; nothing is then left under the output's name.
+    options: encoder options by ffmpeg's names ({"crf": "20"}). progress is called about twice a second. more: other
+    fields of Job (ss, t, pix_fmt, output_format, ring_memory, passes, ...). Raises AnonfilterError with one clear line;
+    nothing is then left under the output's name. Raises TypeError for a field that Job does not have.
     """
     return run_job(
         Job(
             input=os.fspath(input), output=os.fspath(output), graph=graph, graph_source="graph", codec=codec,
             encoder_options=dict(options or {}), overwrite=overwrite, audio=audio, threads=threads,
-            progress=progress, log=log,
+            progress=progress, log=log, **more,
         )
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -40,15 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(argv: Sequence[str], *, last: bool = False) -> int:
     """main() without its care of signals. last: the process ends after it."""
     args = list(argv)
-    debug = _asks_debug(args)
+    level = _asked_level(args)
+    debug = level >= LOG_LEVELS["debug"]
+    say = _say if level >= LOG_LEVELS["error"] else _keep_quiet
     try:
         return _main(args, last)
     except (KeyboardInterrupt, Cancelled):
-        return _stopped()
+        return _stopped(say)
     except AnonfilterError as error:
         if signals.stopped():
-            return _stopped()
-        _say(str(error))
+            return _stopped(say)
+        say(str(error))
         if debug:
             _traceback()
         return FAILED
@@ -57,16 +59,16 @@ def run_command(argv: Sequence[str], *, last: bool = False) -> int:
         return FAILED
     except Exception as error:
         if signals.stopped():  # it hit an import, say, and came out as something else
-            return _stopped()
+            return _stopped(say)
         if debug:
             _traceback()
         text = " ".join(str(error).split())
-        _say(f"internal error: {type(error).__name__}: {text}; run with -v debug for the traceback")
+        say(f"internal error: {type(error).__name__}: {text}; run with -v debug for the traceback")
         return FAILED
 
 
-def _stopped() -> int:
-    _say(signals.line())
+def _stopped(say: Callable[[str], None]) -> int:
+    say(signals.line())
     return signals.STOPPED
 
 
@@ -89,7 +91,9 @@ def _main(args: list[str], last: bool) -> int:
         clihelp.show(clihelp.filter_list())
     else:
         _run(command, last)
-    return _stopped() if signals.stopped() else 0
+    if signals.stopped():  # one that came while something was being freed, where no exception passes
+        raise KeyboardInterrupt
+    return 0
 
 
 def _run(command: Command, last: bool) -> None:
@@ -208,6 +212,10 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def _keep_quiet(text: str) -> None:
+    """-loglevel quiet: the exit status tells."""
+
+
 def _traceback() -> None:
     import traceback
 
@@ -215,9 +223,14 @@ def _traceback() -> None:
         traceback.print_exc()
 
 
-def _asks_debug(args: Sequence[str]) -> bool:
-    """Whether a traceback is wanted, known even where the command line cannot be parsed."""
-    return any(a in ("-v", "-loglevel") and b in ("debug", "trace") for a, b in pairwise(args))
+def _asked_level(args: Sequence[str]) -> int:
+    """What -loglevel asks for, known even where the command line cannot be parsed."""
+    level = LOG_LEVELS["info"]
+    for option, value in pairwise(args):
+        if option in ("-v", "-loglevel"):
+            with contextlib.suppress(ValueError):
+                level = LOG_LEVELS[value] if value in LOG_LEVELS else int(value)
+    return level
 
 
 def _drop_stdout() -> None:

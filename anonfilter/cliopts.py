@@ -148,7 +148,8 @@ COMMON = (
     ("crf", "quality, lower is better"), ("preset", "speed against size"), ("tune", "what to tune for"),
     ("b:v", "bit rate"), ("maxrate", "greatest bit rate"), ("bufsize", "rate control buffer"),
     ("g", "most frames between key frames"), ("bf", "most B-frames in a row"), ("profile:v", "profile"),
-    ("level", "level"), ("movflags", "muxer flags, such as +faststart"),
+    ("level", "level"), ("tag:v", "four-character code of the video, such as hvc1"),
+    ("movflags", "muxer flags, such as +faststart"),
 )  # fmt: skip
 # Options of ffmpeg's own that have no counterpart here, with what to do instead.
 INSTEAD = {
@@ -160,5 +161,10 @@ INSTEAD = {
     "map": "the best video stream is filtered and all audio is copied",
     "af": "audio is copied as it is",
     "frames:v": "use -t",
+    "vtag": "use -tag:v",
+    "sn": "subtitles are never copied: leave it out",
+    "dn": "data streams are never copied: leave it out",
+    "vsync": "frames keep their times, as with passthrough: put fps=RATE into -vf for a constant rate",
+    "fps_mode": "frames keep their times, as with passthrough: put fps=RATE into -vf for a constant rate",
     "vn": "there is nothing to anonymise without video",
 }

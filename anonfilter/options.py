@@ -213,7 +213,7 @@ class _Reader:
         elif name == "enable":
             if not self.cls.timeline:
                 raise key.error(f"Timeline ('enable' option) not supported with filter '{self.cls.name}'")
-            self.enable = Expr(value, TIMELINE)
+            self.enable = _expr(_ENABLE, value)
         elif (override := self.override(name)) is not None:
             item, target = override
             unknown = key.error("", 0, len(item))
@@ -352,6 +352,8 @@ def _expr(option: Option, value: Located) -> Expr:
         error.message = f"option '{option.name}': {error.message}"
         raise
 
+
+_ENABLE = Option("enable", "expr", None, "when the filter is on", names=TIMELINE)
 
 _PARSERS: dict[str, Callable[[Option, Located], Any]] = {
     "int": _int,

@@ -68,7 +68,7 @@ def run(job: Job) -> Report:
 
 def _try_output(job: Job, plan: Plan, reader: Reader) -> None:
     """Open the output and leave nothing: what cannot be is found before the long pass, not after it."""
-    writer = Writer(job, reader)
+    writer = Writer(replace(job, log=None), reader)  # what the encoder warns of is told when it works
     if not writer.is_file:
         return  # a pipe would get the header twice
     env = Env(stream=plan.stream, ring=None, input_name=job.input)

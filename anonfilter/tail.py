@@ -71,6 +71,7 @@ class Tail:
                 self._stages.append(made)
                 stream = made.out
             else:
+                stream.fmt  # noqa: B018  (raises) before the encoder complains of a format that only passes through
                 self._streams[len(self._stages)] = stream
                 self._stages.append(stage)
         self.out = stream

@@ -10,7 +10,7 @@ import pytest
 
 from anonfilter import api
 from anonfilter import filter as registry
-from anonfilter.errors import InputError
+from anonfilter.errors import InputError, PlanError
 from anonfilter.filter import Sampler
 from anonfilter.records import FrameRecord, Region
 
@@ -61,7 +61,7 @@ def test_nothing_comes_after_an_error() -> None:
         with api.Graph("failing,fill", width=64, height=64, rate=25) as made:
             pictures = frames(8)
             assert all(covered(out) for frame in pictures[:5] for out in made.push(frame))
-            with pytest.raises(ValueError, match="fell over"):
+            with pytest.raises(PlanError, match=r"'failing' failed at 0.200 s \(frame 5\): the net fell over"):
                 made.push(pictures[5])
             for step in (lambda: made.push(pictures[6]), made.flush):
                 with pytest.raises(InputError, match="failed before"):

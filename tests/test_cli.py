@@ -330,6 +330,31 @@ def test_a_signal_before_the_imports() -> None:
     assert (done.returncode, done.stderr) == (255, "Exiting normally, received signal 2.\n")
 
 
+@pytest.mark.parametrize(("level", "told"), [("quiet", False), ("panic", False), ("8", False), ("error", True)])
+def test_a_quiet_failure(level: str, told: bool) -> None:
+    """As ffmpeg: only the exit status tells."""
+    for args in (("-foo", "1", "o"), ("-i", "/nowhere.mp4", "-vf", "null", "/nowhere/o.mp4")):
+        done = run_cli("-v", level, *args)
+        assert (done.returncode, done.stdout, bool(done.stderr)) == (1, "", told)
+
+
+def test_a_tag_for_the_video(clip: Any, tmp_path: Path) -> None:
+    out = tmp_path / "o.mp4"
+    how = ("-i", str(clip("tagged.mp4", frames=5)), "-vf", "zone,fill", "-c:v", "libx265", "-preset", "ultrafast")
+    done = run_cli(*how, "-tag:v", "hvc1", str(out))
+    assert done.returncode == 0, done.stderr
+    assert b"hvc1" in out.read_bytes()
+    assert b"hev1" not in out.read_bytes()
+    done = run_cli("-y", "-hide_banner", *how, "-tag:v", "hvc", str(out))
+    assert (done.returncode, done.stderr) == (1, "-tag:v hvc: a tag is four characters\n")
+
+
+@pytest.mark.parametrize("name", ["sn", "dn", "vsync", "fps_mode", "vtag"])
+def test_what_ffmpeg_has_and_nobody_needs_here_is_explained(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"Unrecognized option '{name}'\. \(.*"):
+        parse(f"-i a -{name} b")
+
+
 def test_an_existing_output_is_kept(tmp_path: Path) -> None:
     source, out = tmp_path / "a.mp4", tmp_path / "o.mp4"
     source.write_bytes(b"a")

@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 
+from anonfilter import api
 from anonfilter import filter as registry
 from anonfilter.errors import AnonfilterError, Cancelled, InputError, OutputError, PlanError
 from anonfilter.filter import PixelWriter, Sampler
@@ -473,6 +474,62 @@ def test_any_filter_may_stand_last(clip: Path, tmp_path: Path, last: str) -> Non
     """Nobody follows regions behind the last pixel writer."""
     out = tmp_path / "out.mp4"
     assert run(job(clip, out, f"{ZONE},{last}")).frames == len(lumas(out)) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"preset": "nosuch"}, "-preset:v nosuch: encoder libx264 does not know this preset"),
+        ({"tune": "film,nosuch"}, "-tune:v film,nosuch: encoder libx264 does not know this tune"),
+        ({"profile": "nosuch"}, "-profile:v nosuch: encoder libx264 does not know this profile"),
+    ],
+)
+def test_one_line_for_a_word_that_the_encoder_does_not_know(
+    clip: Path, tmp_path: Path, options: dict[str, str], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OutputError, match=words):
+        run(Job(str(clip), str(tmp_path / "out.mp4"), ZONE, encoder_options=options))
+    assert capfd.readouterr().err == ""  # x264 writes to the file descriptor
+    fine = {"preset": "0", "tune": "film,fastdecode", "profile": "high"}
+    run(Job(str(clip), str(tmp_path / "out.mp4"), ZONE, encoder_options=fine))
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_what_the_encoder_warns_of_is_told_once(clip: Path, tmp_path: Path, passes: int) -> None:
+    told: list[tuple[str, str]] = []
+    options = {"x264-params": "foo=1:crf=abc"}
+    run(
+        Job(
+            str(clip), str(tmp_path / "out.mp4"), ZONE, encoder_options=options, passes=passes,
+            log=lambda level, line: told.append((level, line)),
+        )
+    )  # fmt: skip
+    assert [line for level, line in told if level == "warning"] == [
+        "libx264: Error parsing option 'foo = 1'.", "libx264: Error parsing option 'crf = abc'.",
+    ]  # fmt: skip
+
+
+def test_the_graph_s_format_is_looked_at_before_the_encoder_s(tmp_path: Path) -> None:
+    source = tmp_path / "rgb.mkv"
+    with av.open(str(source), "w") as made:
+        stream = made.add_stream("png", 25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        for _ in range(2):
+            made.mux(stream.encode(av.VideoFrame(64, 48, "rgb24")))
+        made.mux(stream.encode(None))
+    with pytest.raises(InputError, match=r"pixel format rgb24 cannot be edited in place \(put format=yuv420p first\)"):
+        run(job(source, tmp_path / "out.mp4", ZONE))
+    with pytest.raises(InputError, match="cannot be edited in place"):
+        api.Graph(ZONE, width=64, height=48, rate=25, pix_fmt="rgb24")
+    run(job(source, tmp_path / "out.mp4", f"format=yuv420p,{ZONE}"))
+
+
+def test_a_program_can_set_every_field(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    report = api.run(clip, out, "mover,track,interp,fill", t=0.4, passes=2, options={"preset": "ultrafast"})
+    assert (report.frames, report.passes) == (10, 2)
+    with pytest.raises(TypeError, match="nosuch"):
+        api.run(clip, out, ZONE, nosuch=1)
 
 
 def test_a_class_that_nothing_makes_is_an_error(clip: Path, tmp_path: Path) -> None:

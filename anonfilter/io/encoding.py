@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -10,6 +11,7 @@ import av
 import av.codec
 import av.error
 import av.format
+import av.logging
 from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 from av.video.stream import VideoStream
@@ -36,6 +38,19 @@ _SAME_SAMPLES = {
 
 # Encoders to name when the chosen one cannot; the flag says whether odd sizes of subsampled formats work.
 _OTHERS = (("libx264", False), ("libx265", False), ("libsvtav1", True), ("libvpx-vp9", True), ("ffv1", True))
+
+_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+)  # fmt: skip
+# x264_preset_names and its kin. x265 has too many profiles to list, and is silent about them.
+_WORDS = {
+    "libx264": {
+        "preset": _PRESETS,
+        "tune": ("film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency"),
+        "profile": ("baseline", "main", "high", "high10", "high422", "high444"),
+    },
+    "libx265": {"preset": _PRESETS, "tune": ("psnr", "ssim", "grain", "zerolatency", "fastdecode", "animation")},
+}
 
 _DEFAULT_TOLERANCE = 4_000_000  # AVCodecContext's bit_rate_tolerance, which PyAV replaces by its own
 
@@ -204,12 +219,30 @@ def open_encoder(
     if stream.chroma_location:
         options.setdefault("chroma_sample_location", CHROMA_LOCATIONS[stream.chroma_location])
     context.options = options
-    with logs.captured() as said:
+    _known_words(codec.name, options)
+    with logs.captured(av.logging.WARNING) as said:
         try:
             context.open()
         except (av.error.FFmpegError, ValueError) as error:
             raise _refused(codec, job, stream, options, error, said, container) from error
+    if job.log is not None:
+        for _, speaker, text in said:
+            job.log("warning", f"{speaker}: {text.strip()}")
     return video, dict(context.options)
+
+
+def _known_words(encoder: str, options: dict[str, str]) -> None:
+    """Raise OutputError for a word that x264 or x265 does not know. They themselves would say so straight to stderr,
+    in a line of their own."""
+    for name, words in _WORDS.get(encoder, {}).items():
+        value = options.get(name)
+        if value is None or (name == "preset" and value.isdecimal()):
+            continue
+        for word in re.split(r"[,./\-+]", value) if name == "tune" else [value]:
+            if word not in words:
+                raise OutputError(
+                    f"-{name}:v {value}: encoder {encoder} does not know this {name} (it has {', '.join(words)})"
+                )
 
 
 def _own_options(context: Any, options: dict[str, str]) -> None:
@@ -221,12 +254,11 @@ def _own_options(context: Any, options: dict[str, str]) -> None:
                 context.qscale, context.global_quality = True, int(float(value))
             except ValueError:
                 raise OutputError(f"-{name}:v {value}: not a number") from None
-    for name in ("tag", "vtag"):
-        if name in options:
-            value = options.pop(name)
-            if len(value) != 4 or not value.isascii():
-                raise OutputError(f"-{name}:v {value}: a tag is four characters")
-            context.codec_tag = value
+    if "tag" in options:
+        value = options.pop("tag")
+        if len(value) != 4 or not value.isascii():
+            raise OutputError(f"-tag:v {value}: a tag is four characters")
+        context.codec_tag = value
 
 
 def _refused(
