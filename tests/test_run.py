@@ -510,7 +510,7 @@ def test_what_the_encoder_warns_of_is_told_once(clip: Path, tmp_path: Path, pass
 
 
 def test_the_graph_s_format_is_looked_at_before_the_encoder_s(tmp_path: Path) -> None:
-    source = tmp_path / "rgb.mkv"
+    source = tmp_path / "rgb.mov"
     with av.open(str(source), "w") as made:
         stream = made.add_stream("png", 25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"

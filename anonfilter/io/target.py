@@ -11,14 +11,29 @@ from anonfilter.errors import OutputError
 from anonfilter.io.demuxing import is_url, path_of
 from anonfilter.job import Job
 
+_begun: set[str] = set()
 _unfinished: set[str] = set()
 
 
 def remove_unfinished() -> None:
     """Remove every .part file that this process has begun and not finished, since it ends now. Never raises."""
-    for part in list(_unfinished):
-        with contextlib.suppress(OSError):
-            os.unlink(part)
+    for part in list(_begun | _unfinished):
+        _remove(part)
+
+
+def _remove(part: str) -> None:
+    """Remove a temporary file that this process began, also where a signal came before it was noted as made: then it is
+    ours unless another run has its lock."""
+    with contextlib.suppress(OSError):
+        if part not in _unfinished:
+            lock = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.close(lock)
+        os.unlink(part)
+    _unfinished.discard(part)
+    _begun.discard(part)
 
 
 class Target:
@@ -73,11 +88,13 @@ class Target:
         """Create the temporary file and lock it. What a killed run left under that name is overwritten."""
         if not self.regular:
             return
+        _begun.add(self.part)
         while True:
             try:
                 # Not through a link: what it points to is nobody's temporary file.
                 lock = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             except OSError as error:
+                _begun.discard(self.part)
                 raise OutputError(f"{self.name}: cannot be written: {error.strerror}") from error
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,7 +108,12 @@ class Target:
                 os.close(lock)
             except BlockingIOError as error:
                 os.close(lock)
+                _begun.discard(self.part)
                 raise OutputError(f"{self.name}: another run is writing to it ({self.part})") from error
+            except BaseException:  # a signal
+                os.close(lock)
+                _remove(self.part)
+                raise
 
     @property
     def size(self) -> int:
@@ -122,5 +144,6 @@ class Target:
         lock, self._lock = self._lock, None
         if lock is not None:
             _unfinished.discard(self.part)
+            _begun.discard(self.part)
             with contextlib.suppress(OSError):
                 os.close(lock)
