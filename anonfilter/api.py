@@ -116,7 +116,7 @@ class Graph:
                 f"frame {self._fed} has time base {frame.time_base}, the graph was made for {base}: "
                 f"Graph(..., time_base=Fraction({frame.time_base.numerator}, {frame.time_base.denominator}))"
             )
-        pts = self._fed if frame.pts is None else frame.pts
+        pts = round(self._fed / self._source.average_rate / base) if frame.pts is None else frame.pts
         made = Frame(self._fed, pts, float(pts * base), frame)
         self._fed += 1
         return self._guarded(lambda: self._pushed(made))

@@ -189,10 +189,10 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
         stream = upright(out) if turn else out
     _extend_at_edges(lane)
     gap = max((f.gap(stream) for f in lane), default=1)
-    if gap > 1 and not any(isinstance(f, Track) for f in lane):
+    if gap > 1 and not {"track", "interp"} <= {f.name for f in lane}:
         warnings.append(
-            f"only every {gap}th frame is looked at and nothing tracks: between two looks a fast object is covered "
-            "where it was and where it will be, not on its way (add track,interp)"
+            f"only every {gap}th frame is looked at, without track and interp: between two looks a fast object is "
+            "covered where it was and where it will be, not on its way"
         )
     if gap > 1:
         lane.append(Hold(gap, [name for f in lane for name in f.models()]))

@@ -36,7 +36,7 @@ class Summary:
     """What a whole record file says of itself: see scan().
 
     models: names that ran, in order of appearance. gap: most frames from one look of a model to its next, the
-    start of the clip counting as a look at frame -1. frames, sha256: of the end line.
+    start of the clip counting as a look at frame -1. frames, sha256: of the end line. classes: of its regions.
     """
 
     header: Header
@@ -44,6 +44,7 @@ class Summary:
     gap: int
     frames: int
     sha256: str | None
+    classes: tuple[str, ...] = ()
 
 
 class RecordWriter:
@@ -304,10 +305,12 @@ class RecordReader:
 def scan(path: str | os.PathLike[str]) -> Summary:
     """Read a whole record file, so that a fault in it shows before the work starts. Raises RecordError."""
     last: dict[str, int] = {}
+    classes: dict[str, None] = {}
     gap = 1
     with RecordReader(path) as reader:
         for record in reader:
             for name in record.ran:
                 gap = max(gap, record.n - last.get(name, -1))
                 last[name] = record.n
-        return Summary(reader.header, tuple(last), gap, reader.frames, reader.sha256)
+            classes.update(dict.fromkeys(region.cls for region in record.regions))
+        return Summary(reader.header, tuple(last), gap, reader.frames, reader.sha256, tuple(classes))

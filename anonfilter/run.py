@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from anonfilter.tail import Tail
 
 _QUEUE = 4
 _TICK = 0.5
+_SOUND_LATE = 10  # seconds that sound may stand behind its pictures in the file
 END = None
 
 
@@ -147,15 +149,32 @@ class _Threads:
 
 
 def _decode(
-    reader: Reader, head: LavfiGraph | None, out: Channel[Any], enough: threading.Event | None = None
+    reader: Reader,
+    head: LavfiGraph | None,
+    out: Channel[Any],
+    enough: threading.Event | None = None,
+    end: Fraction | None = None,
 ) -> None:
-    """Decoder thread: frames through the head, packets as they come, until the end or until it is enough."""
+    """Decoder thread: frames through the head, packets as they come, until the end or until it is enough.
+
+    Enough is what the video says; sound before `end` (seconds of the source's timestamps) may stand later in the file.
+    It is waited for, but not for ever.
+    """
     count = 0
+    waiting = {stream.index for stream in reader.copied} if end is not None else set()
     for item in reader.frames():
-        if enough is not None and enough.is_set():
+        over = enough is not None and enough.is_set()
+        if over and not waiting:
             break
         if not isinstance(item, Frame):
+            stamp = item.pts if item.pts is not None else item.dts
+            if end is not None and stamp is not None and stamp * item.time_base >= end:
+                waiting.discard(item.stream.index)
             out.put(item)
+            continue
+        if over:
+            if end is not None and item.t + reader.info.start > end + _SOUND_LATE:
+                break
             continue
         for frame in [item] if head is None else head.push(item):
             out.put(replace(frame, n=count))
@@ -306,7 +325,7 @@ def _render(
         writer.open(tail.out)
         _open([*lane.filters], env)
         tail.open(env)
-        threads.start("decode", lambda: _decode(reader, head, decoded, enough))
+        threads.start("decode", lambda: _decode(reader, head, decoded, enough, writer.end))
         threads.start("look", look)
         threads.start("draw", draw)
         threads.start("encode", encode)

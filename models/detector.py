@@ -70,7 +70,8 @@ class Detector:
         self.model = model
         self.thresh = model.thresh if thresh is None else thresh
         # Who asks for more of the full look asks for as much more of the coarse one.
-        self._coarse_thresh = min(1.0, (model.coarse_thresh or model.thresh) * self.thresh / model.thresh)
+        lower = min(1.0, self.thresh / model.thresh)
+        self._coarse_thresh = max(self.thresh, model.coarse_thresh * lower)
         self._close_up = CLOSE_UP * min(picture)
         self._family = kind(model.classes, model.nms)
         self._looks: list[_Look] = []

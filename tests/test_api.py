@@ -55,6 +55,17 @@ def test_enable_follows_the_frames_time_base() -> None:
         made.push(frames(1, base)[0])
 
 
+def test_frames_without_pts_come_at_the_rate() -> None:
+    with api.Graph(
+        "zone=w=20:h=20:enable='gte(t,0.5)',fill", width=64, height=64, rate=25, time_base=Fraction(1, 90000)
+    ) as made:
+        pictures = frames(50)
+        for picture in pictures:
+            picture.pts = None
+        out = [item for frame in pictures for item in made.push(frame)] + made.flush()
+        assert [covered(frame) for frame in out] == [n >= 13 for n in range(50)]
+
+
 def test_nothing_comes_after_an_error() -> None:
     registry.register(Failing)
     try:

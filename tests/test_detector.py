@@ -32,6 +32,9 @@ def test_the_coarse_threshold_follows_the_threshold(monkeypatch: pytest.MonkeyPa
         assert not item._is_close_up(big)
     with real_detector("plates", (640, 360), thresh=row.thresh / 2) as item:
         assert item._is_close_up(big)
+    with real_detector("plates", (640, 360), thresh=0.3) as item:
+        assert item._is_close_up(face(big.box, 0.3, "plate"))
+        assert not item._is_close_up(face(big.box, 0.29, "plate"))
 
 
 def real_detector(name: str, picture: tuple[int, int], thresh: float | None = None) -> Detector:

@@ -230,6 +230,32 @@ def test_drawing_hides_nothing(clip: Path, tmp_path: Path) -> None:
     assert any("no filter covers what detect finds" in line for line in said)
 
 
+@pytest.mark.parametrize("passes", [1, 2])
+def test_sound_that_stands_behind_its_pictures_is_whole(clip: Path, tmp_path: Path, passes: int) -> None:
+    """-t ends the pictures early in the file; sound of their time comes later in it, the same in every run."""
+    late, out = tmp_path / "late.mkv", tmp_path / "out.mkv"
+    with av.open(str(clip)) as source, av.open(str(late), "w", options={"max_interleave_delta": "1"}) as made:
+        copies = {s.index: made.add_stream_from_template(s) for s in source.streams}
+        read = [p for p in source.demux() if p.dts is not None]
+        for packet in sorted(read, key=lambda p: p.dts * p.time_base + (1 if p.stream.type == "audio" else 0)):
+            packet.stream = copies[packet.stream.index]
+            made.mux_one(packet)
+    run(job(late, out, ZONE, out_t=0.6, passes=passes))
+    assert len(lumas(out)) == 15
+    wanted = [data for pts, data in packets(late, "audio") if pts is not None and pts < 600]
+    got = [data for _, data in packets(out, "audio")]
+    assert got == wanted[: len(got)]
+    assert len(wanted) - 1 <= len(got) > 20  # t = 0 is the container's start, a little before the first picture's
+
+
+def test_a_class_that_a_record_file_does_not_hold_is_an_error(clip: Path, tmp_path: Path) -> None:
+    records = tmp_path / "r.jsonl"
+    run(job(clip, tmp_path / "a.mp4", f"zone=class=face:w=9:h=9,write={records},fill"))
+    with pytest.raises(AnonfilterError, match=r"no class 'faces'.*did you mean 'face'"):
+        run(job(clip, tmp_path / "b.mp4", f"read={records},fill=classes=faces"))
+    run(job(clip, tmp_path / "b.mp4", f"read={records},fill=classes=face"))
+
+
 def test_records_keep_the_trail(clip: Path, tmp_path: Path) -> None:
     """The header names the detectors' part of the graph and the nets, also through a second file."""
     from anonfilter.recordfile import scan

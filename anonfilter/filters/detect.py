@@ -83,7 +83,12 @@ class Detect(Sampler):
 
     def classes(self) -> tuple[str, ...]:
         """See RecordLane.classes. Raises ModelError for an unknown model."""
-        return tuple(dict.fromkeys(name for row in self._resolved().values() for name in row.classes))
+        overrides = self.opts.get("overrides", {})
+        found: dict[str, None] = {}
+        for given, row in self._resolved().items():
+            wanted = overrides.get(given, {}).get("classes", self.opts["classes"]) or row.classes
+            found.update(dict.fromkeys(name for name in row.classes if name in wanted))
+        return tuple(found)
 
     def open(self, env: Env) -> None:
         """Load the nets, downloading those that are missing. Raises ModelError for a net that cannot be had

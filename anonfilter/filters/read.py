@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from anonfilter.errors import RecordError
 from anonfilter.filter import Env, RecordFilter
 from anonfilter.frame import StreamInfo
+from anonfilter.models import catalog
 from anonfilter.options import Option
 from anonfilter.recordfile import RecordReader, Summary, scan
 from anonfilter.records import FrameRecord
@@ -33,6 +34,15 @@ class Read(RecordFilter):
     def models(self) -> tuple[str, ...]:
         """Names of the models that ran according to the file. Raises RecordError."""
         return self._summary().models
+
+    def classes(self) -> tuple[str, ...] | None:
+        """Classes in the file, and those that its models could have found. None where a model is not known here. Raises
+        RecordError."""
+        summary, rows = self._summary(), catalog.load()
+        names = [name for name, _ in summary.header.models]
+        if any(name not in rows for name in [*names, *summary.models]):
+            return None
+        return tuple(dict.fromkeys([*summary.classes, *(cls for name in names for cls in rows[name].classes)]))
 
     def gap(self, stream: StreamInfo) -> int:
         """Most frames between two looks in the file. Raises RecordError."""

@@ -61,6 +61,7 @@ class Writer:
         self.frames = self.nudged = 0
         self._container: OutputContainer | None = None
         self._video: Any = None
+        self._end: Fraction | None = None
         self._copies: dict[int, Any] = {}
         self._early: list[Packet[Any]] = []
         self._last_dts: dict[int, int] = {}
@@ -78,6 +79,11 @@ class Writer:
     def size(self) -> int:
         """Bytes written so far; 0 where the output is no file."""
         return self._size or self._target.size
+
+    @property
+    def end(self) -> Fraction | None:
+        """Where copied packets end, in seconds of the source's timestamps; None without -t and -to."""
+        return self._end
 
     @property
     def is_file(self) -> bool:
