@@ -248,6 +248,44 @@ def test_value_filters_only_change_values(name: str) -> None:
     assert graph.flush() == []
 
 
+# Those whose every sample depends on the whole picture, so that they tell no shape.
+GLOBAL = {"elbg", "greyedge", "grayworld", "histeq", "normalize"}
+
+
+@pytest.mark.parametrize("name", sorted((lavfi.VALUE_ONLY & filters_available) - GLOBAL))
+def test_value_filters_carry_nothing_out_of_a_region(name: str) -> None:
+    """Two pictures that differ in a box differ, behind the filter, in the box that the region has become only."""
+    args = {
+        "metadata": "=print:file=/dev/null", "format": "=yuv420p", "noformat": "=gray", "sidedata": "=delete:A53_CC",
+        "colorspace": "=all=bt709:iall=bt709", "lut1d": None, "lut3d": None, "cas": "=1",
+    }  # fmt: skip
+    if (given := args.get(name, "")) is None:
+        pytest.skip("needs a table file")
+    text, box = name + given, (60, 50, 90, 70)
+    step = lavfi.map_segment(parse_graph(text).linear(), STREAM, LavfiGraph(text, STREAM, ["yuv420p"]).out)
+    x0, y0, x1, y1 = map(round, step(Region(tuple(map(float, box)), "x")).box)
+    rng = np.random.default_rng(1)
+    base = np.clip(rng.normal(110, 3, (180, 160)), 16, 235).astype(np.uint8)
+    outs = []
+    for seed in (2, 3):
+        noise, picture = np.random.default_rng(seed), base.copy()
+        picture[50:70, 60:90] = noise.integers(20, 230, (20, 30))
+        for plane in (picture[120:150], picture[150:180]):
+            plane.reshape(60, 80)[25:35, 30:45] = noise.integers(20, 230, (10, 15))
+        frame = av.VideoFrame.from_ndarray(picture, "yuv420p")
+        frame.pts = 0
+        (out,) = run(LavfiGraph(text, STREAM, ["yuv420p"]), [Frame(0, 0, 0.0, frame)])
+        outs.append(out.av.to_ndarray().astype(int))
+    changed = np.abs(outs[0] - outs[1]) > 2
+    # Three-by-three edge detectors and their like are the "next two" samples that the table allows.
+    luma, chroma = changed[:120], [changed[120:150].reshape(60, 80), changed[150:].reshape(60, 80)]
+    luma[y0 - 2 : y1 + 2, x0 - 2 : x1 + 2] = False
+    assert not luma.any()
+    for plane in chroma:
+        plane[(y0 - 2) // 2 : (y1 + 3) // 2, (x0 - 2) // 2 : (x1 + 3) // 2] = False
+        assert not plane.any()
+
+
 def test_classes() -> None:
     assert lavfi.classify("hue") == "value"
     assert lavfi.classify("crop") == "geometry"
@@ -287,7 +325,7 @@ GEOMETRY = {
     "scale=hd480": 12, "scale=160:120": 1,
     "scale=320:240:flags=neighbor": 4, "scale=s=96x72": 3,
     "crop=120:100:20:10,scale=240:200,hflip,transpose": 5, "hue=s=0,hflip,null,crop=100:80:31:9": 1,
-    "lutrgb=r=val,crop=100:80:31:9,hflip": 2,
+    "lutrgb=r=val,crop=100:80:31:9,hflip": 6,
 }  # fmt: skip
 
 
@@ -302,7 +340,13 @@ def test_a_change_of_subsampling_reaches_further() -> None:
         assert step(Region((50.0, 40.0, 90.0, 70.0), "x")).box == want
 
 
-@pytest.mark.parametrize("name", ["pixscope", "oscilloscope", "gblur", "avgblur", "dilation", "median", "codecview"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pixscope", "oscilloscope", "gblur", "avgblur", "dilation", "median", "codecview", "deband", "gradfun",
+        "deblock", "chromanr", "unsharp",
+    ],
+)  # fmt: skip
 def test_what_carries_samples_away_is_not_value_only(name: str) -> None:
     assert lavfi.classify(name) == "other"
 

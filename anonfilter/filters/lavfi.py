@@ -44,7 +44,7 @@ VALUE_ONLY = frozenset(
     ]
 )  # fmt: skip
 # Those that may change the chroma subsampling.
-_CONVERTS = frozenset({"format", "noformat", "colorspace", "tonemap"})
+_CONVERTS = frozenset({"format", "noformat", "colorspace"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,9 @@ def map_segment(specs: Sequence[FilterSpec], before: StreamInfo, after: StreamIn
             before = converted
             continue
         if classify(spec.name) == "value":
+            if LavfiGraph([spec], before, [before.pix_fmt]).converts:
+                # It takes RGB, say: chroma is resampled on the way there and back.
+                steps.append(_resampled_twice(before))
             continue
         out = after if i == len(specs) - 1 else LavfiGraph([spec], before).out
         steps.append(map_box(spec, before, out))
@@ -136,6 +139,12 @@ def _reaching(before: tuple[int, int], after: tuple[int, int]) -> Callable[[Regi
         return lambda region: region
     x, y = (1 << max(pair) for pair in zip(before, after, strict=True))
     return lambda region: moved(region, (Move(fuzz_x=x, fuzz_y=y),))
+
+
+def _resampled_twice(stream: StreamInfo) -> Callable[[Region], Region]:
+    """What a conversion to full chroma and back does to regions."""
+    x, y = (2 << log2 if log2 else 0 for log2 in _subsampling(stream))
+    return lambda region: moved(region, (Move(fuzz_x=x, fuzz_y=y),)) if x or y else region
 
 
 def moved(region: Region, moves: Moves) -> Region:

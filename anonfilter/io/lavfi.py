@@ -69,14 +69,16 @@ class LavfiGraph:
     conversion. threads: 0 = auto. strict: frames must leave one for one, at once and with their pts; they
     then keep n and t. Otherwise they are numbered afresh as they come out.
 
-    out: the stream that comes out, known before the first frame. Raises GraphError for a filter that does not
-    exist, a wrong argument or a chain that cannot be connected.
+    out: the stream that comes out, known before the first frame. converts: whether libavfilter converts the
+    pixel format somewhere on the way, since a filter does not take it. Raises GraphError for a filter that does
+    not exist, a wrong argument or a chain that cannot be connected.
 
     Filters see timestamps that start at 0, as in ffmpeg, so that their `t` is the `t` of enable=; what comes
     out has the source's timestamps again.
     """
 
     out: StreamInfo
+    converts: bool
 
     def __init__(
         self,
@@ -184,6 +186,7 @@ class LavfiGraph:
         log while they are configured does: showinfo the clock, scale the picture."""
         probe = self._build([("showinfo", "checksum=0"), ("scale", "iw:ih")], av.logging.VERBOSE)
         texts = [text for _, _, text in probe.said]
+        self.converts = any(speaker.startswith("auto_scale") for _, speaker, _ in probe.said)
         clock = next((m for m in map(_CLOCK.search, reversed(texts)) if m), None)
         link = next((m for m in map(_LINK.search, reversed(texts)) if m), None)
         if clock is None or link is None:
