@@ -233,12 +233,14 @@ def _specifier(name: str) -> tuple[str, str]:
 def _check_known(name: str) -> None:
     """Raise ffmpeg's error for an option that nobody knows."""
     base, _, kind = name.partition(":")
+    takes = any_encoder_takes(base)
     known = kind in ("", "v", "v:0", "a", "a:0", "V", "V:0") and (
-        base in _COMMON or base in MUXER or base in DEMUXER or any_encoder_takes(base) is not False
+        base in _COMMON or base in MUXER or base in DEMUXER or takes is not False
     )
-    if known:
-        return
     instead = INSTEAD.get(name) or INSTEAD.get(base)
+    # Before PyAV 18 nobody can tell here; the encoder refuses what it does not know when it is opened.
+    if known and not (instead and takes is None):
+        return
     if instead:
         raise UsageError(f"Unrecognized option '{name}'. ({instead})")
     names = [*BY_NAME, *(n for n, _ in COMMON)]

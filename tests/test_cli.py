@@ -128,16 +128,23 @@ def test_options_land_in_the_job(line: str, fields: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_errors_of_the_command_line(line: str, message: str) -> None:
+    if "foo" in line or "prset" in line:
+        needs_option_lists()
     with pytest.raises(UsageError) as info:
         parse(line)
     assert message in str(info.value)
     assert "\n" not in str(info.value)
 
 
-def test_an_encoder_option_before_the_input() -> None:
-    assert parse("-i a -crf 3 o").job.encoder_options == {"crf": "3"}
+def needs_option_lists() -> None:
+    """PyAV 17, the last for Python 3.10, leaves it to the encoder to refuse an option."""
     if is_generic_option("crf") is None:
         pytest.skip("this PyAV cannot list an encoder's options")
+
+
+def test_an_encoder_option_before_the_input() -> None:
+    assert parse("-i a -crf 3 o").job.encoder_options == {"crf": "3"}
+    needs_option_lists()
     with pytest.raises(UsageError, match="option 'crf' is for the output"):
         parse("-crf 20 -i a o")
 
@@ -253,6 +260,7 @@ def test_a_reader_of_the_help_may_leave() -> None:
 
 
 def test_errors_are_one_line_and_status_1() -> None:
+    needs_option_lists()
     done = run_cli("-i", "a", "-foo", "1", "o")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "Unrecognized option 'foo'.\n")
 
