@@ -119,8 +119,8 @@ def _groups(possible: npt.NDArray[np.bool_]) -> list[tuple[list[int], list[int]]
 def _best(gains: Array) -> list[tuple[int, int]]:
     """The pairs of greatest total gain (N, M).
 
-    Small groups are tried out: to import SciPy's optimizers takes half a second, more than the inference of a short
-    clip, and most clips never have five objects that could be each other.
+    Small groups are tried out: importing SciPy's optimizers takes about half a second on two cores, and a run whose
+    objects keep apart never needs them.
     """
     rows, columns = gains.shape
     if rows > columns:

@@ -35,7 +35,7 @@ class Env:
     """What a run offers its filters.
 
     stream: the stream as this filter sees it. ring: see Ring (None in a pass that has no pixels).
-    input_name: for messages. graph: the whole graph text. device: "cpu" or "cuda[:N]".
+    input_name: for messages. graph: its text up to the last origin of regions. device: "cpu" or "cuda[:N]".
     kernels: one of ops.CUDA_BACKENDS, None for the device's own.
     threads: for inference, 0 = as many as there are cores. fingerprint: sha256 over the video packets, callable once
     the input was read to its end. models_used: detectors add (name, sha256) of what they loaded.

@@ -48,10 +48,10 @@ class Plan:
 
     source: the input's stream. stream: what reaches the lane, after the head. head: libavfilter filters before the
     lane, with the turn of a rotated input in front where needed (autorotate). lane: readers and record filters in
-    order, what the planner adds last. tail: pixel writers and
-    segments. lookahead: frames, None for the whole clip. reader_ahead: the part of it up to the last reader: so many
-    frames stay in the ring of a pass that does not render. passes: 1 or 2. detection: the graph's text up to and
-    including its last origin of regions, for the record file's header.
+    order, what the planner adds last. tail: pixel writers and segments. lookahead: frames, None for the whole clip.
+    reader_ahead: the part of it up to the last reader: so many frames stay in the ring of a pass that does not render.
+    passes: 1 or 2. detection: the graph's text up to and including its last origin of regions, for the record file's
+    header.
     """
 
     job: Job
@@ -110,7 +110,6 @@ class Plan:
         lines += [f"copies   {text}" for text in self._copies()] or ["copies   none"]
         lines += [f"warning  {text}" for text in self.warnings]
         return "\n".join(lines)
-
 
     def _describe_tail(self) -> list[str]:
         """The stages after the lane, with the format that each works on or gives."""

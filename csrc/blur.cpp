@@ -55,6 +55,21 @@ class Passes {
 
   bool last(int pass) const { return pass + 1 == passes_; }
 
+  // All passes: row(pass, y) makes row y's means along the row, columns(pass, x0, x1, ready) those of the columns, where
+  // ready(y) is called before row y is first read. On one thread a row is made just before the columns need it.
+  template <class Row, class Columns>
+  void all(const Row& row, const Columns& columns) const {
+    for (int pass = 0; pass < passes_; ++pass) {
+      const auto make = [&](int y) { row(pass, y); };
+      if (threads_ > 1) {
+        bands(make);
+        strips([&](int x0, int x1) { columns(pass, x0, x1, [](int) {}); });
+      } else {
+        columns(pass, 0, width_, make);
+      }
+    }
+  }
+
   // Calls strip(x0, x1) for strips of the columns, on several threads. The last strip comes first: one that wrote over
   // its end would spoil samples that are there already, and the tests would see it.
   template <class Strip>
@@ -92,20 +107,11 @@ class FullPasses : Passes {
 
   void run() {
     divisions_ = scratch().divisions.reset(h_, height_);
-    const Range all{0, width_};
-    for (int pass = 0; pass < passes_; ++pass) {
-      const auto row = [&](int y) { along(pass, y, all); };
-      if (threads_ > 1) {
-        bands(row);
-        strips([&](int x0, int x1) { columns(pass, x0, x1, [](int) {}); });
-      } else {
-        columns(pass, 0, width_, row);
-      }
-    }
+    all([this](int pass, int y) { along(pass, y, {0, width_}); },
+        [this](int pass, int x0, int x1, const auto& ready) { columns(pass, x0, x1, ready); });
   }
 
  private:
-  // ready(y) is called before row y's means along the row are first read.
   template <class Ready>
   void columns(int pass, int x0, int x1, const Ready& ready) const {
     Local& room = local();
@@ -154,17 +160,11 @@ class SpanPasses : Passes {
     // Off the mask the rows are 0, for good: columns then need no mask.
     std::fill_n(rows_, size(), std::uint16_t{0});
     whole_ = height_ > 2 * h_ ? division_by(2 * h_ + 1) : Division{};
-    for (int pass = 0; pass < passes_; ++pass) {
-      const auto row = [&](int y) {
-        if (const Range r = job_.cover.span(y); r.size() > 0) along(pass, y, r);
-      };
-      if (threads_ > 1) {
-        bands(row);
-        strips([&](int x0, int x1) { columns(pass, x0, x1, [](int) {}); });
-      } else {
-        columns(pass, 0, width_, row);
-      }
-    }
+    all(
+        [this](int pass, int y) {
+          if (const Range r = job_.cover.span(y); r.size() > 0) along(pass, y, r);
+        },
+        [this](int pass, int x0, int x1, const auto& ready) { columns(pass, x0, x1, ready); });
   }
 
  private:

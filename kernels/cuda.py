@@ -8,7 +8,7 @@ order of CuPy's current stream. Both have the shapes that `ops` states.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,7 +175,7 @@ class Runner:
             for there, here in zip(used, given if not on_device else [], strict=False):
                 self._device.copy_in(there.address, there.pitch, here.address, here.pitch, here.row, here.rows)
             places = tuple(s.address for s in used), tuple(s.pitch for s in used)
-            words = taps.pack(fmt, *_size(planes), box, siting, colour, dtype == np.float16, *places)
+            words = taps.pack(fmt, *plane_size(planes), box, siting, colour, dtype == np.float16, *places)
             address, total = int(interface["data"][0]), 3 * dense[0]
             tensor = self._room("tensor", total) if host_tensor else address
             self._run(words, letterbox_launches(fmt, box), {"tensor": tensor})
@@ -222,23 +222,29 @@ def _boxes(work: WorkList) -> list[tuple[int, int, int, int, int]]:
     return out
 
 
-_local = threading.local()
+def per_thread(make: Callable[[], Runner]) -> Callable[[], Runner]:
+    """A function that gives the calling thread's runner on the current device, made at the first call. It raises what
+    `make` does, and cudadevice.NoDevice."""
+    local = threading.local()
+
+    def runner() -> Runner:
+        number = current_device()
+        if getattr(local, "number", None) != number:
+            local.runner, local.number = make(), number
+        made: Runner = local.runner
+        return made
+
+    return runner
 
 
-def runner() -> Runner:
-    """This thread's runner on the current device. Raises cudadevice.NoDevice."""
-    number = current_device()
-    if getattr(_local, "number", None) != number:
-        _local.runner, _local.number = Runner(CupyDevice()), number
-    made: Runner = _local.runner
-    return made
+runner = per_thread(lambda: Runner(CupyDevice()))
 
 
 def blur(
     planes: Sequence[Array], fmt: PixFmt, targets: Sequence[Target], passes: int, feather: int, siting: str
 ) -> None:
     """See ops.blur."""
-    work = build(fmt, *_size(planes), targets, feather, siting)
+    work = build(fmt, *plane_size(planes), targets, feather, siting)
     runner().edit(planes, fmt, work, blur_launches(work, passes))
 
 
@@ -246,7 +252,7 @@ def pixelize(
     planes: Sequence[Array], fmt: PixFmt, targets: Sequence[Target], cells: int, feather: int, siting: str
 ) -> None:
     """See ops.pixelize."""
-    work = build(fmt, *_size(planes), targets, feather, siting, windows=False, cells=cells)
+    work = build(fmt, *plane_size(planes), targets, feather, siting, windows=False, cells=cells)
     runner().edit(planes, fmt, work, pixelize_launches(work))
 
 
@@ -259,7 +265,7 @@ def fill(
     siting: str,
 ) -> None:
     """See ops.fill."""
-    work = build(fmt, *_size(planes), targets, feather, siting, windows=False, color=color)
+    work = build(fmt, *plane_size(planes), targets, feather, siting, windows=False, color=color)
     runner().edit(planes, fmt, work, fill_launches(work))
 
 
@@ -278,7 +284,7 @@ def letterbox(
     runner().letterbox(planes, fmt, box, siting, (matrix, mean, scale, pad), out)
 
 
-def _size(planes: Sequence[Array]) -> tuple[int, int]:
+def plane_size(planes: Sequence[Array]) -> tuple[int, int]:
     """Width and height of the first plane."""
     height, width = planes[0].shape
     return int(width), int(height)

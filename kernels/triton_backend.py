@@ -6,7 +6,6 @@ Importing this needs neither Triton, PyTorch, CuPy nor a device. Planes as for t
 from __future__ import annotations
 
 import importlib
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anonfilter.kernels import worklist
-from anonfilter.kernels.cuda import Runner
+from anonfilter.kernels.cuda import Runner, per_thread, plane_size
 from anonfilter.kernels.cudadevice import CupyDevice, current_device
 from anonfilter.kernels.formats import PixFmt
 from anonfilter.kernels.letterbox import Letterbox
@@ -51,16 +50,8 @@ class TritonDevice(CupyDevice):
             variant.kernel[(blocks,)](*arguments, **variant.constants, **OPTIONS)
 
 
-_local = threading.local()
-
-
-def runner() -> Runner:
-    """This thread's runner on the current device. Raises cudadevice.NoDevice, or ImportError without a package."""
-    number = current_device()
-    if getattr(_local, "number", None) != number:
-        _local.runner, _local.number = Runner(TritonDevice()), number
-    made: Runner = _local.runner
-    return made
+# Raises cudadevice.NoDevice, or ImportError without a package.
+runner = per_thread(lambda: Runner(TritonDevice()))
 
 
 def blur(
@@ -68,8 +59,7 @@ def blur(
 ) -> None:
     """See ops.blur."""
     run = runner()
-    height, width = planes[0].shape
-    work = worklist.build(fmt, int(width), int(height), targets, feather, siting)
+    work = worklist.build(fmt, *plane_size(planes), targets, feather, siting)
     run.edit(planes, fmt, work, importlib.import_module("anonfilter.kernels.triton_blur").launches(work, passes))
 
 

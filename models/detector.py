@@ -60,18 +60,17 @@ class Detector:
         path = model.path(log)
         fixed = None if kind.any_size else _fixed(read_info(path).inputs[0].dims)
         room = size or default_room(picture, model.size)
-        sizes = [fixed or fit_size(picture, room, kind.stride)]
-        looks: list[tuple[Size, Size | None]] = [(sizes[0], None)]
+        full = fixed or fit_size(picture, room, kind.stride)
+        looks: list[tuple[Size, Size | None]] = [(full, None)]
         divisor = model.coarse if coarse is None else coarse
         if divisor and not fixed:
             small = fit_size(picture, (room[0] // divisor, room[1] // divisor), kind.stride)
-            if small != sizes[0]:
-                looks.append((small, _inner(small)))
+            if small != full:
+                looks.append((small, (round(small[0] / BORDER), round(small[1] / BORDER))))
         self.model = model
         self.thresh = model.thresh if thresh is None else thresh
         # Who asks for more of the full look asks for as much more of the coarse one.
-        lower = min(1.0, self.thresh / model.thresh)
-        self._coarse_thresh = max(self.thresh, model.coarse_thresh * lower)
+        self._coarse_thresh = max(self.thresh, model.coarse_thresh * min(1.0, self.thresh / model.thresh))
         self._close_up = CLOSE_UP * min(picture)
         self._family = kind(model.classes, model.nms)
         self._looks: list[_Look] = []
@@ -167,11 +166,6 @@ class _Look:
     room: Size | None
     session: Session
     tensor: npt.NDArray[np.float32]
-
-
-def _inner(size: Size) -> Size:
-    """Where the picture lies in a tensor of the coarse look."""
-    return round(size[0] / BORDER), round(size[1] / BORDER)
 
 
 def matrix(stream: StreamInfo) -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,117 +12,26 @@ import av
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves the folder out
+
+import runs
+from runs import ZONE, digest, job, lumas, packets
+
 from anonfilter import api
-from anonfilter import filter as registry
-from anonfilter.errors import AnonfilterError, Cancelled, InputError, OutputError, PlanError
-from anonfilter.filter import PixelWriter, Sampler
-from anonfilter.io.reader import Reader
-from anonfilter.io.writer import Writer
+from anonfilter.errors import AnonfilterError, InputError, OutputError, PlanError
 from anonfilter.job import Job
-from anonfilter.options import Option
-from anonfilter.records import FrameRecord, Region
 from anonfilter.run import run
-
-ZONE = "zone=x=8:y=8:w=40:h=32,fill"
-
-
-class Mover(Sampler):
-    """A detector that finds one moving box, on every Nth frame; fails on a frame if asked to."""
-
-    name = "mover"
-    help = "test detector"
-    options = (Option("every", "int", 1, "", min=1), Option("fail", "int", -1, "fail on this frame"))
-
-    def look(self, record: FrameRecord) -> None:
-        assert self.env.ring is not None
-        assert self.env.ring[record.n].planes()[0].shape == (self.env.stream.height, self.env.stream.width)
-        if record.n == self.opts["fail"]:
-            raise ValueError("the net fell over")
-        record.ran = ("mover",)
-        record.regions.append(Region((4.0 + record.n, 10.0, 44.0 + record.n, 50.0), "face", 0.9))
-
-    def every(self) -> int:
-        return int(self.opts["every"])
-
-    def models(self) -> tuple[str, ...]:
-        return ("mover",)
-
-
-class Breaker(PixelWriter):
-    """A pixel writer that fails on one frame."""
-
-    name = "breaker"
-    help = "test writer"
-    options = (Option("at", "int", 5, ""),)
-
-    def select(self, record: FrameRecord) -> list[Region]:
-        return record.regions
-
-    def render(self, frame: object, regions: object) -> None:
-        if frame.n == self.opts["at"]:  # type: ignore[attr-defined]
-            raise ValueError("kernel fell over")
-
-
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _test_filters() -> Iterator[None]:
-    """Known to this module's graphs only."""
-    registry.register(Mover)
-    registry.register(Breaker)
-    yield
-    registry.unregister(Mover)
-    registry.unregister(Breaker)
+    with runs.known():
+        yield
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of a moving pattern, 160x120, 25 fps, with audio."""
-    path = tmp_path_factory.mktemp("run") / "clip.mp4"
-    with av.open(str(path), "w") as out:
-        video = out.add_stream("libx264", 25, options={"preset": "ultrafast", "crf": "18", "g": "10"})
-        video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
-        audio = out.add_stream("aac", 44100)
-        x, y = np.meshgrid(np.arange(160), np.arange(120))
-        for n in range(50):
-            picture = np.zeros((120, 160, 3), np.uint8)
-            picture[..., 0], picture[..., 1], picture[..., 2] = (
-                (x + 3 * n) % 256,
-                (2 * y + n) % 256,
-                (x * y // 16) % 256,
-            )
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
-            frame.pts = n
-            out.mux(video.encode(frame))
-        for i in range(86):
-            tone = (np.sin(np.arange(1024) / 9 + i) * 8000).astype(np.int16)
-            sound = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
-            sound.sample_rate, sound.pts = 44100, i * 1024
-            out.mux(audio.encode(sound))
-        out.mux(video.encode(None))
-        out.mux(audio.encode(None))
-    return path
-
-
-def job(clip: Path, out: Path, graph: str, **more: object) -> Job:
-    return Job(
-        str(clip), str(out), graph, encoder_options={"preset": "ultrafast", "crf": "20"}, threads=1, **more
-    )  # type: ignore[arg-type]
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def lumas(path: Path) -> list[np.ndarray]:
-    with av.open(str(path)) as container:
-        return [f.to_ndarray()[: f.height, : f.width].copy() for f in container.decode(video=0)]
-
-
-def packets(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
-    with av.open(str(path)) as container:
-        stream = next(s for s in container.streams if s.type == kind)
-        return [(p.pts, bytes(p)) for p in container.demux(stream) if p.size]
+    return runs.make_clip(tmp_path_factory.mktemp("run") / "clip.mp4")
 
 
 def test_every_frame_arrives_and_only_the_zone_changes(clip: Path, tmp_path: Path) -> None:
@@ -331,142 +235,6 @@ def test_graph_that_cannot_be(clip: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clip that takes long to encode."""
-    long = tmp_path_factory.mktemp("noise") / "long.mkv"
-    with av.open(str(long), "w") as made:
-        stream = made.add_stream("libx264", 25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
-        for n in range(300):
-            frame = av.VideoFrame(640, 480, "yuv420p")
-            for plane in frame.planes:
-                plane.update(os.urandom(plane.buffer_size))
-            frame.pts = n
-            made.mux(stream.encode(frame))
-        made.mux(stream.encode(None))
-    return long
-
-
-def start(source: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "anonfilter", "-hide_banner", "-i", str(source), "-vf", ZONE, *more, str(out)]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def until_it_writes(out: Path) -> None:
-    deadline = time.monotonic() + 20
-    while not out.with_name(out.name + ".part").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-def test_interrupt_stops_cleanly(noise: Path, tmp_path: Path) -> None:
-    child = start(noise, tmp_path / "out.mp4", "-preset", "veryslow")
-    until_it_writes(tmp_path / "out.mp4")
-    child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=20)
-    assert child.returncode == 255, errors
-    assert "Traceback" not in errors
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("wait", [0.0, 0.003, 0.02, 0.1])
-@pytest.mark.parametrize("order", [(2, 15, 2), (15, 2), (2, 2, 15)])
-def test_an_impatient_stop_is_clean_as_well(noise: Path, tmp_path: Path, wait: float, order: tuple[int, ...]) -> None:
-    child = start(noise, tmp_path / "out.mp4", "-preset", "slow")
-    until_it_writes(tmp_path / "out.mp4")
-    for number in order:
-        if child.poll() is None:
-            child.send_signal(number)
-        time.sleep(wait)
-    _, errors = child.communicate(timeout=20)
-    assert child.returncode == 255, errors
-    first = f"({'|'.join(map(str, order))})"  # Python takes those that are pending in the order of their numbers
-    assert re.fullmatch(f"Exiting normally, received signal {first}\\.", errors.splitlines()[-1]), errors
-    assert "Traceback" not in errors
-    assert "Exception" not in errors
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_program_can_stop_a_run(noise: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.mp4"
-    asked = []
-
-    def stopped() -> bool:
-        asked.append(out.with_name("out.mp4.part").exists())
-        return len(asked) > 5
-
-    with pytest.raises(Cancelled):
-        run(job(noise, out, ZONE, stopped=stopped))
-    assert asked[-1]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_encoder_is_at_rest_before_it_is_freed(noise: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else its threads may want to log, which needs the lock that freeing it holds: a run that ends in an error would
-    hang now and then."""
-    rest = []
-    abort = Writer.abort
-
-    def look(self: Writer) -> None:
-        unfinished, video = not self._finished, self._video
-        abort(self)
-        if unfinished and video is not None:
-            with pytest.raises(EOFError):  # it was drained
-                video.encode(None)
-            rest.append(True)
-
-    monkeypatch.setattr(Writer, "abort", look)
-    with pytest.raises(AnonfilterError, match="kernel fell over"):
-        run(job(noise, tmp_path / "out.mp4", "zone,breaker=at=30"))
-    assert rest == [True]
-
-
-def test_a_broken_off_run_leaves_the_damage_of_others_to_be_seen(clip: Path, tmp_path: Path) -> None:
-    """What libavformat logs is how a cut file is known: one run that ends must not silence it for another."""
-    cut = tmp_path / "cut.mkv"
-    whole = tmp_path / "whole.mkv"
-    run(job(clip, whole, ZONE))
-    cut.write_bytes(whole.read_bytes()[:-30000])
-    reader = Reader(Job(str(cut), "x.mp4"))
-    with pytest.raises(AnonfilterError, match="kernel fell over"):
-        run(job(clip, tmp_path / "out.mp4", "zone,breaker=at=30"))
-    with pytest.raises(InputError, match="damaged or cut short at"):
-        list(reader.frames())
-    reader.close()
-
-
-def test_interrupts_at_any_time_end_and_leave_nothing(clip: Path, tmp_path: Path) -> None:
-    """Freeing an encoder whose threads log something must not wait for the interpreter; nor may impatience hurt."""
-    long = tmp_path / "long.mkv"
-    with av.open(str(long), "w") as made:
-        stream = made.add_stream("mpeg4", 25)
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        for n in range(400):
-            frame = av.VideoFrame(640, 360, "yuv420p")
-            for plane in frame.planes:
-                plane.update(os.urandom(1024) * (plane.buffer_size // 1024) + bytes(plane.buffer_size % 1024))
-            frame.pts = n
-            made.mux(stream.encode(frame))
-        made.mux(stream.encode(None))
-    graph = "zone=w=50:h=50,track,interp,grow,blur,hflip"
-    for trial in range(8):
-        out = tmp_path / "out.mp4"
-        command = [sys.executable, "-m", "anonfilter", "-i", str(long), "-vf", graph, "-preset", "slower", str(out)]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        time.sleep(0.7 + 0.17 * trial)
-        number = signal.SIGTERM if trial % 2 else signal.SIGINT
-        for _ in range(1 + trial % 3):
-            child.send_signal(number)
-            time.sleep(0.02)
-        try:
-            _, errors = child.communicate(timeout=30)
-        finally:
-            child.kill()
-        assert child.returncode == 255, errors
-        assert "Traceback" not in errors
-        assert [p.name for p in tmp_path.iterdir()] == ["long.mkv"]
-
-
 def test_a_rate_that_the_head_changes_is_the_one_planned_with(clip: Path, tmp_path: Path) -> None:
     """A second of look-ahead is 60 frames behind fps=60: a ring for 25 would wait for ever."""
     report = run(job(clip, tmp_path / "out.mp4", f"fps=60,{ZONE.replace(',fill', ',track,interp,grow,fill')}"))
@@ -516,7 +284,7 @@ def test_one_line_for_a_word_that_the_encoder_does_not_know(
     with pytest.raises(OutputError, match=words):
         run(Job(str(clip), str(tmp_path / "out.mp4"), ZONE, encoder_options=options))
     assert capfd.readouterr().err == ""  # x264 writes to the file descriptor
-    fine = {"preset": "0", "tune": "film,fastdecode", "profile": "high"}
+    fine = {"preset": "0", "tune": "film,fastdecode", "profile": "High"}
     run(Job(str(clip), str(tmp_path / "out.mp4"), ZONE, encoder_options=fine))
 
 

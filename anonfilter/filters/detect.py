@@ -83,10 +83,9 @@ class Detect(Sampler):
 
     def classes(self) -> tuple[str, ...]:
         """See RecordLane.classes. Raises ModelError for an unknown model."""
-        overrides = self.opts.get("overrides", {})
         found: dict[str, None] = {}
         for given, row in self._resolved().items():
-            wanted = overrides.get(given, {}).get("classes", self.opts["classes"]) or row.classes
+            wanted = self._option(given, "classes") or row.classes
             found.update(dict.fromkeys(name for name in row.classes if name in wanted))
         return tuple(found)
 
@@ -138,16 +137,19 @@ class Detect(Sampler):
             self._rows = rows
         return self._rows
 
+    def _option(self, given: str, name: str) -> Any:
+        """An option's value for one model: its own, else the filter's."""
+        return self.opts.get("overrides", {}).get(given, {}).get(name, self.opts[name])
+
     def _default_threads(self, env: Env) -> int:
-        """0: one a core."""
+        """Threads of a net where the filter's own option says nothing; 0: one a core."""
         if env.threads or self.every() == 1:
             return env.threads
         return max(1, available_cores() // 2)
 
     def _load(self, given: str, row: Model, env: Env) -> _Look:
         def option(name: str) -> Any:
-            own = self.opts.get("overrides", {}).get(given, {})
-            return own[name] if name in own else self.opts[name]
+            return self._option(given, name)
 
         classes = option("classes")
         unknown = set(classes or ()) - set(row.classes)

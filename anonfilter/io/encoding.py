@@ -42,14 +42,13 @@ _OTHERS = (("libx264", False), ("libx265", False), ("libsvtav1", True), ("libvpx
 _PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
-# x264_preset_names and its kin. x265 has too many profiles to list, and is silent about them.
+# x264_preset_names and its kin, for x264 alone: x265's words differ between versions.
 _WORDS = {
     "libx264": {
         "preset": _PRESETS,
-        "tune": ("film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency"),
+        "tune": ("film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency", "touhou"),
         "profile": ("baseline", "main", "high", "high10", "high422", "high444"),
     },
-    "libx265": {"preset": _PRESETS, "tune": ("psnr", "ssim", "grain", "zerolatency", "fastdecode", "animation")},
 }
 
 _DEFAULT_TOLERANCE = 4_000_000  # AVCodecContext's bit_rate_tolerance, which PyAV replaces by its own
@@ -232,14 +231,14 @@ def open_encoder(
 
 
 def _known_words(encoder: str, options: dict[str, str]) -> None:
-    """Raise OutputError for a word that x264 or x265 does not know. They themselves would say so straight to stderr,
-    in a line of their own."""
+    """Raise OutputError for a word that x264 does not know. It would say so itself straight to stderr, in a line of its
+    own. Capitals are the same to it."""
     for name, words in _WORDS.get(encoder, {}).items():
         value = options.get(name)
         if value is None or (name == "preset" and value.isdecimal()):
             continue
         for word in re.split(r"[,./\-+]", value) if name == "tune" else [value]:
-            if word not in words:
+            if word.lower() not in words:
                 raise OutputError(
                     f"-{name}:v {value}: encoder {encoder} does not know this {name} (it has {', '.join(words)})"
                 )

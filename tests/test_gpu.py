@@ -1,23 +1,28 @@
-"""The Triton backend on a real device, against the oracle. Not run where there is none."""
+"""The CUDA and Triton backends on a real device, against the oracle. Not run where there is none."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from anonfilter.kernels import ops, ref_letterbox, triton_backend, worklist
+from anonfilter.kernels import cuda, cudabuild, cudadevice, ops, ref_letterbox, triton_backend, worklist
 from anonfilter.kernels.formats import FORMATS
+from anonfilter.kernels.letterbox import rgb_matrix
 
 # With --import-mode=importlib this folder is not on the path.
 sys.path.append(str(Path(__file__).parent))
 kernel_cases = importlib.import_module("kernel_cases")
 
 pytestmark = pytest.mark.gpu
+
+MODULES = {"cuda": cuda, "triton": triton_backend}
+both = pytest.mark.parametrize("backend", MODULES)
 
 
 def on_device(planes: Any) -> tuple[list[Any], list[Any]]:
@@ -33,30 +38,34 @@ def on_device(planes: Any) -> tuple[list[Any], list[Any]]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_equals_the_oracle(name: str) -> None:
-    for seed in range(60):
-        case = kernel_cases.case("blur", name, seed)
-        assert case.run("triton").same_bytes(case.run("ref")), (name, seed)
+@pytest.mark.parametrize(
+    ("op", "backend", "seeds"),
+    [("blur", "cuda", 60), ("blur", "triton", 60), ("pixelize", "cuda", 15), ("fill", "cuda", 15)],
+)
+def test_equals_the_oracle(op: str, backend: str, seeds: int, name: str) -> None:
+    for seed in range(seeds):
+        case = kernel_cases.case(op, name, seed)
+        assert case.run(backend).same_bytes(case.run("ref")), (op, name, seed)
 
 
+@both
 @pytest.mark.parametrize("name", ["nv12", "p010le", "yuv422p"])
-def test_planes_on_the_device_are_edited_in_place(name: str) -> None:
+def test_planes_on_the_device_are_edited_in_place(name: str, backend: str) -> None:
     for seed in range(40):
         case = kernel_cases.case("blur", name, seed)
         if not case.targets:
             continue
         arrays, memory = on_device(case.planes)
-        options = case.options
-        triton_backend.blur(
-            arrays, FORMATS[name], case.targets, options["passes"], options["feather"], options["siting"]
-        )
+        passes, feather, siting = (case.options[key] for key in ("passes", "feather", "siting"))
+        MODULES[backend].blur(arrays, FORMATS[name], case.targets, passes, feather, siting)
         expected = case.run("ref")
         for got, wanted in zip(memory, expected.memory, strict=True):
             assert np.array_equal(got.get(), wanted), (name, seed)
 
 
+@both
 @pytest.mark.parametrize("feather", [0, 5, 255])
-def test_a_large_frame_with_many_regions(feather: int) -> None:
+def test_a_large_frame_with_many_regions(feather: int, backend: str) -> None:
     rng = np.random.default_rng(1)
     planes = kernel_cases.planes(rng, FORMATS["nv12"], 3840, 2160)
     targets = [
@@ -65,24 +74,34 @@ def test_a_large_frame_with_many_regions(feather: int) -> None:
     ]
     case = kernel_cases.Case("blur", planes, targets, {"passes": 3, "feather": feather, "siting": "left"})
     # The C++ path is the oracle's equal and takes seconds less.
-    assert case.run("triton").same_bytes(case.run("cpu"))
+    assert case.run(backend).same_bytes(case.run("cpu"))
 
 
-def test_the_launches_are_captured_as_a_graph() -> None:
+def triton_launches(work: worklist.WorkList, passes: int) -> Any:
+    """As cuda.blur_launches; Triton is imported only where it runs."""
+    return importlib.import_module("anonfilter.kernels.triton_blur").launches(work, passes)
+
+
+@pytest.mark.parametrize(
+    ("device_of", "launches_of"),
+    [(cudadevice.CupyDevice, cuda.blur_launches), (triton_backend.TritonDevice, triton_launches)],
+    ids=["cuda", "triton"],
+)
+def test_the_launches_are_captured_as_a_graph(
+    device_of: Callable[[], Any], launches_of: Callable[[worklist.WorkList, int], Any]
+) -> None:
     cupy = importlib.import_module("cupy")
-    triton_blur = importlib.import_module("anonfilter.kernels.triton_blur")
-    device = triton_backend.TritonDevice()
+    device = device_of()
     fmt = FORMATS["p010le"]
     planes = kernel_cases.planes(np.random.default_rng(2), fmt, 640, 360)
     room = {name: device.memory(1 << 22) for name in ("words", "a", "b")}
 
-    def prepare(arrays: list[Any], target: ops.Target) -> list[Any]:
+    def prepare(arrays: list[Any], target: ops.Target) -> Any:
         work = worklist.build(fmt, 640, 360, [target], 3, "left")
-        launches = triton_blur.launches(work, 3)
         device.upload(room["words"].address, work.pack([a.data.ptr for a in arrays], [a.strides[0] for a in arrays]))
-        return launches
+        return launches_of(work, 3)
 
-    def launch(launches: list[Any]) -> None:
+    def launch(launches: Any) -> None:
         for kernel, blocks, source, target in launches:
             pointers = [room[name].address if name else 0 for name in (source, target)]
             device.launch(kernel, 2 * blocks, (room["words"].address, *pointers))
@@ -90,7 +109,7 @@ def test_the_launches_are_captured_as_a_graph() -> None:
     with cupy.cuda.Stream(non_blocking=True) as stream:
         first, _ = on_device(planes)
         launches = prepare(first, ops.Target(8, 20, 208, 220, "ellipse", h=9))
-        launch(launches)  # the first call compiles the kernels, which a capture may not
+        launch(launches)  # the first call loads or compiles the kernels, which a capture may not
         stream.begin_capture()
         launch(launches)
         graph = stream.end_capture()
@@ -105,25 +124,35 @@ def test_the_launches_are_captured_as_a_graph() -> None:
             assert all(np.array_equal(m.get(), e) for m, e in zip(memory, expected.memory, strict=True))
 
 
+@both
 @pytest.mark.parametrize("name", ["nv12", "p010le", "yuv444p12le"])
-def test_letterbox_to_host_and_device(name: str) -> None:
+def test_letterbox_to_host_and_device(name: str, backend: str) -> None:
     cupy = importlib.import_module("cupy")
-    rgb_matrix = importlib.import_module("anonfilter.kernels.letterbox").rgb_matrix
     planes = kernel_cases.planes(np.random.default_rng(4), FORMATS[name], 1311, 777)
+    matrix = rgb_matrix("bt709", False, planes.fmt.depth, True, False)
     for rotation in (0, 90, 180, 270):
         expected, box = ops.letterbox(planes.arrays, planes.fmt, (640, 480), rotation=rotation, backend="ref")
-        got, same = ops.letterbox(planes.arrays, planes.fmt, (640, 480), rotation=rotation, backend="triton")
+        got, same = ops.letterbox(planes.arrays, planes.fmt, (640, 480), rotation=rotation, backend=backend)
         assert box == same
         assert np.abs(got - expected).max() <= ref_letterbox.TOLERANCE
         arrays, _ = on_device(planes)
         half = cupy.zeros((3, 480, 640), cupy.float16)
-        matrix = rgb_matrix("bt709", False, planes.fmt.depth, True, False)
-        triton_backend.letterbox(arrays, planes.fmt, box, "left", matrix, (0.0,) * 3, (1.0,) * 3, (114.0,) * 3, half)
+        MODULES[backend].letterbox(arrays, planes.fmt, box, "left", matrix, (0.0,) * 3, (1.0,) * 3, (114.0,) * 3, half)
         assert np.array_equal(half.get(), got.astype(np.float16))
 
 
+def test_what_nvrtc_compiles_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANONFILTER_CACHE", str(tmp_path))
+    monkeypatch.setattr(cudabuild, "fatbin", lambda: None)
+    runner = cuda.Runner(cudadevice.CupyDevice())
+    monkeypatch.setattr(cuda, "runner", lambda: runner)
+    for seed in range(20):
+        case = kernel_cases.case("blur", "nv12", seed)
+        assert case.run("cuda").same_bytes(case.run("ref")), seed
+    assert list((tmp_path / "cuda").glob("*.cubin"))
+
+
 def test_triton_and_cuda_run_different_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = importlib.import_module("anonfilter.kernels.cuda")
     cases = (kernel_cases.case("blur", "nv12", seed) for seed in range(50))
     case, expected = next((c, out) for c in cases if not (out := c.run("ref")).same_bytes(c.planes))
 
