@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import runpy
 import shutil
 import subprocess
 import sys
@@ -47,23 +48,26 @@ class BuildExt(build_ext):
 class BuildCuda(build_py):
     """Adds kernels.fatbin beside the CUDA sources where there is an nvcc; else NVRTC compiles them on first use.
 
-    ANONFILTER_NVCC names another nvcc, or none if it is empty. Options and architectures as in kernels/cudabuild.py.
+    ANONFILTER_NVCC names another nvcc, or none if it is empty. Options and architectures are kernels/cudabuild.py's.
     """
 
     def run(self) -> None:
         super().run()
-        folder = os.path.join(self.build_lib, "anonfilter", "kernels", "cuda_source")
         nvcc = os.environ.get("ANONFILTER_NVCC", shutil.which("nvcc"))
-        if not nvcc or self.editable_mode:
+        if self.editable_mode:
             return
-        codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in (80, 89, 90)]
-        codes.append("-gencode=arch=compute_90,code=compute_90")
-        out = os.path.join(folder, "kernels.fatbin")
-        command = [nvcc, "-fatbin", "-std=c++17", "-fmad=false", *codes, os.path.join(folder, "kernels.cu"), "-o", out]
-        if subprocess.run(command).returncode:
+        cuda = runpy.run_path("kernels/cudabuild.py")
+        folder = Path(self.build_lib, "anonfilter", "kernels", "cuda_source")
+        out = folder / cuda["FATBIN"]
+        out.unlink(missing_ok=True)  # of an earlier build, perhaps from other sources
+        if not nvcc:
+            return
+        kinds = cuda["FATBIN_ARCHITECTURES"]
+        codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in kinds]
+        codes.append(f"-gencode=arch=compute_{kinds[-1]},code=compute_{kinds[-1]}")
+        if subprocess.run([nvcc, "-fatbin", *cuda["OPTIONS"], *codes, folder / cuda["MAIN"], "-o", out]).returncode:
             print("warning: nvcc failed; the CUDA kernels will be compiled on first use")
-            if os.path.exists(out):
-                os.remove(out)
+            out.unlink(missing_ok=True)
 
 
 setup(

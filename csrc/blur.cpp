@@ -43,11 +43,13 @@ class Passes {
   // Means along columns span.low.. of row y, from the plane or from the state.
   void along(int pass, int y, Range span) const {
     Local& room = local();
-    const std::uint16_t* in = state_ + y * stride_ + span.low;
-    if (pass == 0) {
+    const std::uint16_t* in;
+    if (pass == 0) {  // there may be no state
       std::uint16_t* line = room.line.get(stride_);
       job_.source.load(job_.region.x.low + span.low, job_.region.y.low + y, span.size(), line, up_);
       in = line;
+    } else {
+      in = state_ + y * stride_ + span.low;
     }
     unit_.along(in, rows_ + y * stride_ + span.low, span.size(), window_,
                 room.along.get(sums_before + width_ + 2 * row_slack));

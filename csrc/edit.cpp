@@ -15,18 +15,19 @@ struct Cluster {
   const Plane* plane;
   std::vector<Region> regions;
   std::int64_t cost;
+  bool shareable;  // some region can be worked on by several threads: a blur, in spans, that is worth them
 };
 
 // The regions of a plane, in the order in which they write, as clusters.
 class Clusters {
  public:
   Clusters(const Plane& plane, const Format& format, int feather, const Effect& effect, const std::vector<Target>& targets)
-      : plane_(plane), work_(effect.kind == Kind::blur ? effect.passes : 1) {
+      : plane_(plane), blurs_(effect.kind == Kind::blur), work_(blurs_ ? effect.passes : 1) {
     for (const Target& target : targets) {
       const Region region = locate(target, plane, format, feather);
       if (!region.empty()) regions_.push_back(region);
     }
-    if (effect.kind == Kind::blur)
+    if (blurs_)
       // Of equal alpha the wider window wins, then the earlier: the first to write a sample keeps it.
       std::stable_sort(regions_.begin(), regions_.end(),
                        [](const Region& a, const Region& b) { return a.target->h > b.target->h; });
@@ -36,11 +37,13 @@ class Clusters {
   void append_to(std::vector<Cluster>& list) {
     for (std::size_t i = 0; i < regions_.size(); ++i) {
       if (root(i) != i) continue;
-      Cluster cluster{&plane_, {}, 0};
+      Cluster cluster{&plane_, {}, 0, false};
       for (std::size_t k = i; k < regions_.size(); ++k)
         if (root(k) == i) {
           cluster.regions.push_back(regions_[k]);
           cluster.cost += area(regions_[k]) * plane_.channels * work_;
+          cluster.shareable |= blurs_ && regions_[k].target->shape != Shape::mask &&
+                               area(regions_[k]) * work_ >= 2 * least_work();
         }
       list.push_back(std::move(cluster));
     }
@@ -65,6 +68,7 @@ class Clusters {
   }
 
   const Plane& plane_;
+  bool blurs_;
   int work_;
   std::vector<Region> regions_;
   std::vector<std::size_t> parent_;
@@ -111,7 +115,7 @@ class Editor {
     if (effect_.kind == Kind::pixelize) return pixelize(job, effect_.cells);
     if (effect_.kind == Kind::fill)
       return fill(job, static_cast<std::uint16_t>(effect_.color[component] << (format_.depth - 8)));
-    // A wide flat region has no rows and columns to share; a small one is not worth it.
+    // A small region is not worth several threads.
     const int useful = static_cast<int>(std::min<std::int64_t>(threads, area(job.region) * effect_.passes / least_work()));
     if (job.cover.full()) return blur_full(job, effect_.passes, format_.depth, useful);
     if (job.cover.spans()) return blur_spans(job, effect_.passes, format_.depth, useful);
@@ -132,9 +136,12 @@ void edit(const Plane* planes, int plane_count, const Format& format, const std:
   std::int64_t total = 0;
   for (const Cluster& cluster : clusters) total += cluster.cost;
   const int most = static_cast<int>(std::min<std::int64_t>(threads(), total / least_work()));
-  // Those that would keep one thread busy for longer than its share are shared out themselves, one after the other.
-  std::size_t large = 0;
-  while (most > 1 && large < clusters.size() && clusters[large].cost > total / most) ++large;
+  // Those that would keep one thread busy for longer than its share are shared out themselves, one after the other, if
+  // that can be done.
+  const auto alone = std::stable_partition(clusters.begin(), clusters.end(), [&](const Cluster& cluster) {
+    return most > 1 && cluster.shareable && cluster.cost > total / most;
+  });
+  const auto large = static_cast<std::size_t>(alone - clusters.begin());
   for (std::size_t i = 0; i < large; ++i) Editor(format, effect).write(clusters[i], most);
   in_parallel(most, static_cast<int>(clusters.size() - large),
               [&](int i) { Editor(format, effect).write(clusters[large + static_cast<std::size_t>(i)], 1); });

@@ -17,10 +17,9 @@
 namespace anonfilter {
 namespace {
 
-constexpr int most_threads = 8;  // a blur is bound by memory long before
+constexpr int most_threads = 8;  // a bound on what one call starts
 
-// A pass is two or more turns, microseconds apart, and waking a thread can take hundreds: for so long it looks for the
-// next turn before it sleeps.
+// A pass is two or more turns, one right after the other: so long a thread looks for the next turn before it sleeps.
 constexpr std::chrono::microseconds patience{100};
 
 template <class Condition>
@@ -39,7 +38,7 @@ int allowed() {
 }
 
 std::atomic<int> limit{0};
-std::atomic<std::int64_t> least{200000};  // about 0.1 ms
+std::atomic<std::int64_t> least{200000};
 
 class Pool {
  public:

@@ -13,8 +13,7 @@ std::int64_t least_work();
 void set_threads(int count, std::int64_t least);
 
 // Calls task(0) .. task(count - 1), on up to `most` threads, the caller among them; returns when all are done. The first
-// exception is thrown again here. While another call has the threads, or after a fork until they are started anew, the
-// caller does the work alone.
+// exception is thrown again here. While another call has the threads, the caller does the work alone.
 void in_parallel(int most, int count, const std::function<void(int)>& task);
 
 }  // namespace anonfilter

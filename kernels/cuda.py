@@ -141,9 +141,9 @@ class Runner:
                 to, source = there.address + first * there.pitch + offset, here.address + first * here.pitch + offset
                 self._device.copy_in(to, there.pitch, source, here.pitch, row, rows)
             words = work.pack([s.address for s in used], [s.pitch for s in used])
-            size = 2 * work.scratch
-            room = {"a": size, "b": size if len(launches) > 2 else 0, "cells": 2 * work.cells}
-            self._run(words, launches, {name: self._room(name, need) for name, need in room.items() if need})
+            size = {"a": 2 * work.scratch, "b": 2 * work.scratch, "cells": 2 * work.cells}
+            named = {name for launch in launches for name in (launch.source, launch.target) if name}
+            self._run(words, launches, {name: self._room(name, size[name]) for name in sorted(named)})
             for index, offset, row, first, rows in boxes:
                 there, here = used[index], given[index]
                 to, source = here.address + first * here.pitch + offset, there.address + first * there.pitch + offset

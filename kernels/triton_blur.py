@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import triton
 import triton.language as tl
 
@@ -30,8 +29,8 @@ class Tile(NamedTuple):
 
 
 ROW_TILE, COLUMN_TILE, FEATHER_BLOCK = Tile(2, 256), Tile(16, 32), 16
-"""4 samples a thread: more would cost registers faster than it brings loads in flight. Columns that blend a feather
-take 2, with 4 they would spill. 16 columns are one sector of scratch, and narrow tiles keep more blocks busy."""
+"""4 samples a thread. Columns that blend a feather take 2, with 4 they would spill. 16 columns are one sector of
+scratch, and narrow tiles keep more blocks busy."""
 
 _REGION, _HEADER = worklist.REGION.names or (), worklist.HEADER
 FIELDS, PART = tl.constexpr(len(_REGION)), tl.constexpr(worklist.COMPONENT.itemsize // 4)
@@ -281,8 +280,8 @@ VARIANTS = _variants()
 
 def launches(work: WorkList, passes: int, row_tile: Tile = ROW_TILE, column_tile: Tile = COLUMN_TILE) -> list[Launch]:
     """2 x passes launches, as for CUDA; cuts the work list's tiles to Triton's size."""
-    work.row_tiles = _tiles(work.regions["height"], row_tile.lines)
-    work.column_tiles = _tiles(work.regions["width"], column_tile.lines)
+    work.row_tiles = worklist.tiles(work.regions["height"], row_tile.lines)
+    work.column_tiles = worklist.tiles(work.regions["width"], column_tile.lines)
     masks, feather = bool(len(work.alphas)), bool(work.regions["fx"].any() or work.regions["fy"].any())
     out = []
     for nth in range(passes):
@@ -291,9 +290,3 @@ def launches(work: WorkList, passes: int, row_tile: Tile = ROW_TILE, column_tile
         out.append(Launch(rows, len(work.row_tiles), "b" if nth else None, "a"))
         out.append(Launch(columns, len(work.column_tiles), "a", None if written else "b"))
     return out
-
-
-def _tiles(length: worklist.Table, step: int) -> worklist.Table:
-    """(region, first) for 0, step, 2*step ... below each region's length."""
-    pairs = [(region, first) for region, size in enumerate(length.tolist()) for first in range(0, size, step)]
-    return np.array(pairs, np.int32).reshape(-1, 2)

@@ -160,15 +160,15 @@ def build(
     if cells:
         count = regions["cells_x"].astype(np.int64) * regions["cells_y"]
         regions["cells"] = np.cumsum(count) - count
-        cell_tiles, cell_total = _tiles(count, np.full(len(wide), WARPS)), int(count.sum())
+        cell_tiles, cell_total = tiles(count, WARPS), int(count.sum())
     if max(total, cell_total) >= 1 << 31:
         raise ValueError(f"{len(targets)} regions need {total * ALIGN} samples of scratch: too many")
     return WorkList(
         fmt,
         parts,
         regions,
-        _tiles(regions["height"], WARPS // warps_per_row(wide)),
-        _tiles(wide, np.full(len(wide), COLUMNS)),
+        tiles(regions["height"], WARPS // warps_per_row(wide)),
+        tiles(wide, COLUMNS),
         cell_tiles,
         spans,
         _joined(rivals, np.int32),
@@ -182,9 +182,11 @@ def _joined(arrays: Sequence[Table], dtype: Any) -> Table:
     return np.concatenate([np.zeros(0, np.int64), *(array.ravel() for array in arrays)]).astype(dtype)
 
 
-def _tiles(length: npt.ArrayLike, step: Ints) -> Table:
-    """(region, first) for 0, step, 2*step ... below each region's length."""
-    counts = -(-np.asarray(length, np.int64) // step)
+def tiles(length: npt.ArrayLike, step: npt.ArrayLike) -> Table:
+    """(region, first) for 0, step, 2*step ... below each region's length. step: one for all, or one each."""
+    length = np.asarray(length, np.int64)
+    step = np.broadcast_to(np.asarray(step, np.int64), length.shape)
+    counts = -(-length // step)
     region = np.repeat(np.arange(len(counts)), counts)
     nth = np.arange(len(region)) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.stack([region, nth * step[region]], axis=1).astype(np.int32).reshape(-1, 2)

@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from anonfilter.kernels.formats import FORMATS
 sys.path.append(str(Path(__file__).parent))
 kernel_cases = importlib.import_module("kernel_cases")
 cuda_host = importlib.import_module("cuda_host")
+kernel_harness = importlib.import_module("kernel_harness")
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to compile the CUDA sources with")
 
@@ -37,20 +39,11 @@ def check(host: object, case: object, label: str) -> bool:
     expected = case.run("ref")
     for descending in (False, True):
         # Planes in the host's memory travel in boxes; planes on the device are edited where they are.
-        got = host.run(case, descending, on_device=not descending)
-        if not got.same_bytes(expected):
-            pytest.fail(f"{label} {'descending' * descending}: {shrunk(host, case, descending)}")
+        way = SimpleNamespace(run=lambda case, d=descending: host.run(case, d, on_device=not d))
+        if not way.run(case).same_bytes(expected):
+            small = kernel_harness.shrink(case, lambda case, way=way: not way.run(case).same_bytes(case.run("ref")))
+            pytest.fail(f"{label} {'descending' * descending}: {kernel_harness.describe(small, way)}")
     return not expected.same_bytes(case.planes)
-
-
-def shrunk(host: object, case: object, descending: bool) -> str:
-    """The case with as few targets as still fail."""
-    for target in list(case.targets):
-        kept = case.targets
-        case.targets = [t for t in kept if t is not target]
-        if host.run(case, descending).same_bytes(case.run("ref")):
-            case.targets = kept
-    return f"{case.op} {case.planes.fmt.name} {case.planes.arrays[0].shape} {case.options} {case.targets}"
 
 
 @pytest.mark.parametrize("name", FORMATS)

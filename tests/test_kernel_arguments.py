@@ -12,10 +12,6 @@ OPS = ("blur", "pixelize", "fill")
 GRAY = FORMATS["gray"]
 
 
-def gray(values: object) -> np.ndarray:
-    return np.array(values, np.uint8)
-
-
 # Words: boxes, windows, masks
 
 

@@ -19,7 +19,6 @@ sys.path.append(str(Path(__file__).parent))
 kernel_cases = importlib.import_module("kernel_cases")
 harness = importlib.import_module("kernel_harness")
 
-OPS = ("blur", "pixelize", "fill")
 GRAY = FORMATS["gray"]
 
 
@@ -339,9 +338,13 @@ def test_the_wider_window_writes(backend: str) -> None:
     ops.blur((both,), GRAY, [narrow, wide], backend=backend)
     ops.blur((one,), GRAY, [wide], backend=backend)
     assert np.array_equal(both[10:, 10:], one[10:, 10:])
-    # Equal windows: the first in the list.
+    # Equal windows, or none: the first in the list.
+    for order in ([narrow, wide.with_window(2)], [wide.with_window(2), narrow]):
+        both, one = plane.copy(), plane.copy()
+        ops.blur((both,), GRAY, order, backend=backend)
+        ops.blur((one,), GRAY, order[:1], backend=backend)
+        assert np.array_equal(both[10:30, 10:30], one[10:30, 10:30])
     first = plane.copy()
-    ops.fill((plane,), GRAY, [narrow, wide], color=(1, 0, 0), backend=backend)
     ops.pixelize((first,), GRAY, [wide, narrow], cells=1, backend=backend)
     assert len(np.unique(first[10:, 10:])) == 1
 

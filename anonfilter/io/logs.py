@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import threading
 from collections.abc import Iterable, Iterator
@@ -67,3 +68,29 @@ def reason(error: BaseException, messages: Iterable[Message] = ()) -> str:
     if not texts:
         texts = [str(getattr(error, "strerror", None) or error)]
     return "; ".join(text.rstrip(".") for text in texts)
+
+
+@contextmanager
+def unused_options() -> Iterator[list[str]]:
+    """Names of the options that no muxer took. PyAV only tells its log."""
+    names: list[str] = []
+    me = threading.get_ident()
+    logger = logging.getLogger("av.container.output")
+
+    def look(record: logging.LogRecord) -> bool:
+        head, _, rest = record.getMessage().partition(": ")
+        if record.thread != me or head != "Some options were not used":
+            return True
+        names.extend(ast.literal_eval(rest))
+        return False
+
+    level, disabled = logger.level, logger.disabled
+    logger.addFilter(look)
+    logger.setLevel(logging.WARNING)
+    logger.disabled = False
+    try:
+        yield names
+    finally:
+        logger.removeFilter(look)
+        logger.setLevel(level)
+        logger.disabled = disabled

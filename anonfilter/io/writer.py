@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -213,7 +208,7 @@ class Writer:
     def _write_header(self, container: OutputContainer, unknown: dict[str, str]) -> None:
         """Write the header. Options that the encoder did not know may be the muxer's."""
         container.options.update(unknown)
-        with logs.captured() as said, _unused_options() as unused:
+        with logs.captured() as said, logs.unused_options() as unused:
             try:
                 container.start_encoding()
             except (av.error.FFmpegError, ValueError) as error:
@@ -398,29 +393,3 @@ class Writer:
             container.close()
         self._video = None
         self._copies = {}
-
-
-@contextmanager
-def _unused_options() -> Iterator[list[str]]:
-    """Names of the options that no muxer took. PyAV only tells its log."""
-    names: list[str] = []
-    me = threading.get_ident()
-    logger = logging.getLogger("av.container.output")
-
-    def look(record: logging.LogRecord) -> bool:
-        head, _, rest = record.getMessage().partition(": ")
-        if record.thread != me or head != "Some options were not used":
-            return True
-        names.extend(ast.literal_eval(rest))
-        return False
-
-    level, disabled = logger.level, logger.disabled
-    logger.addFilter(look)
-    logger.setLevel(logging.WARNING)
-    logger.disabled = False
-    try:
-        yield names
-    finally:
-        logger.removeFilter(look)
-        logger.setLevel(level)
-        logger.disabled = disabled
