@@ -1,6 +1,7 @@
 """The record file: what was found on which frame, as JSON lines that a person can read and edit (DESIGN 4).
 
-Version 1: a header line; a line for each frame that a detector ran on or that has regions; an end line with
+Version 1: a header line; a line for each frame that a detector ran on, that has regions or that is part of a shot
+transition; an end line with
 the number of frames and the fingerprint of the video. A file without its end line is cut short. Numbers are
 written in shortest round-trip form, so that writing and reading give the same records. Unknown keys are
 passed over.
@@ -81,7 +82,7 @@ class RecordWriter:
         if record.n <= self._last:
             raise RecordError(f"{self.path}: frame {record.n} after frame {self._last}")
         self._last = record.n
-        if record.ran or record.regions or self._every_frame:
+        if record.ran or record.regions or record.cut or record.fade or self._every_frame:
             try:
                 value = recordjson.from_frame(record)
             except ValueError as error:
@@ -202,11 +203,11 @@ class RecordReader:
             raise StopIteration
         if "format" in value:
             raise self._error("a second header")
-        n, pts, ran, regions = self._parse(recordjson.to_frame, value, "frame")
-        if n <= self._last:
-            raise self._error(f"frame {n} comes after frame {self._last}; frames must be in order, each once")
-        self._last = n
-        return FrameRecord(n, pts, float("nan") if pts is None else float(pts * self._tick), ran, regions)
+        record = self._parse(lambda v: recordjson.to_frame(v, self._tick), value, "frame")
+        if record.n <= self._last:
+            raise self._error(f"frame {record.n} comes after frame {self._last}; frames must be in order, each once")
+        self._last = record.n
+        return record
 
     def take(self, n: int, pts: int | None) -> FrameRecord | None:
         """The record of frame n (ask in order, for every frame), None where the file says nothing of it.

@@ -91,7 +91,11 @@ def from_header(header: Header) -> dict[str, Any]:
 def from_frame(record: FrameRecord) -> dict[str, Any]:
     """The line of a frame."""
     regions = [from_region(region) for region in record.regions]
-    return {"n": record.n, "pts": record.pts, "ran": list(record.ran), "det": regions}
+    value: dict[str, Any] = {"n": record.n, "pts": record.pts, "ran": list(record.ran), "det": regions}
+    for key, flag in (("cut", record.cut), ("fade", record.fade)):
+        if flag:
+            value[key] = True
+    return value
 
 
 def from_end(frames: int, sha256: str | None) -> dict[str, Any]:
@@ -147,9 +151,7 @@ def to_region(item: Any) -> Region:
     track = item.get("track")
     if track is not None:
         track = _integer(track, "track", 0)
-    deleted = item.get("del", False)
-    if not isinstance(deleted, bool):
-        raise ValueError("del must be true or false")
+    deleted = _flag(item, "del")
     poly, mask = _poly(item.get("poly")), _mask(item.get("mask"), box)
     return Region(box, cls, score, src, track, shape, poly, mask, deleted)
 
@@ -191,8 +193,8 @@ def to_header(value: dict[str, Any]) -> Header:
     return Header(stage, {**stream, "time_base": str(tick)}, graph, tuple(models))
 
 
-def to_frame(value: dict[str, Any]) -> tuple[int, int | None, tuple[str, ...], list[Region]]:
-    """Check a frame's line: n, pts, ran, regions. Without `ran` nobody looked."""
+def to_frame(value: dict[str, Any], tick: Fraction) -> FrameRecord:
+    """Check a frame's line. Without `ran` nobody looked. t is pts times `tick`, NaN without a pts."""
     for key in ("n", "pts", "det"):
         if key not in value:
             raise ValueError(f"no '{key}'")
@@ -203,7 +205,9 @@ def to_frame(value: dict[str, Any]) -> tuple[int, int | None, tuple[str, ...], l
     ran = _list(value.get("ran", []), "ran")
     if not all(isinstance(name, str) and name for name in ran):
         raise ValueError("ran must be a list of model names")
-    return n, pts, tuple(ran), [to_region(item) for item in _list(value["det"], "det")]
+    t = float("nan") if pts is None else float(pts * tick)
+    regions = [to_region(item) for item in _list(value["det"], "det")]
+    return FrameRecord(n, pts, t, tuple(ran), regions, _flag(value, "cut"), _flag(value, "fade"))
 
 
 def to_end(value: dict[str, Any]) -> tuple[int, str | None]:
@@ -243,6 +247,13 @@ def _fraction(value: Any) -> Fraction:
         if int(number) > 0 and int(by or 1) > 0:
             return Fraction(int(number), int(by or 1))
     raise ValueError('stream time_base must be a fraction such as "1/90000"')
+
+
+def _flag(value: Mapping[str, Any], key: str) -> bool:
+    flag = value.get(key, False)
+    if not isinstance(flag, bool):
+        raise ValueError(f"{key} must be true or false")
+    return flag
 
 
 def _list(value: Any, what: str) -> list[Any]:

@@ -44,7 +44,8 @@ class FrameRecord:
     n: decode ordinal from 0. pts: source timestamp in the stream's time base (None where the file has none).
     t: seconds since the container's start. ran: names of the models that looked at this frame; empty means
     that nobody looked, which is not the same as nothing found. looked: whether regions are the outcome of a look
-    (also true of a frame that a record file speaks of).
+    (also true of a frame that a record file speaks of). cut: the frame begins a new shot. fade: it belongs to a gradual
+    transition, of which the middle frame is the cut (see shots.Shots).
     """
 
     n: int
@@ -52,6 +53,8 @@ class FrameRecord:
     t: float
     ran: tuple[str, ...] = ()
     regions: list[Region] = field(default_factory=list)
+    cut: bool = False
+    fade: bool = False
 
     @property
     def looked(self) -> bool:

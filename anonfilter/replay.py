@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from anonfilter.errors import RecordError
 from anonfilter.filter import Env, Options, RecordFilter
@@ -37,7 +38,7 @@ class Replay(RecordFilter):
             raise RecordError(
                 f"frame {record.n} (pts {record.pts}) is not what pass 1 saw: the input changed between the passes"
             )
-        yield FrameRecord(record.n, record.pts, record.t, stored.ran, stored.regions)
+        yield replace(stored, t=record.t)
 
     def flush(self) -> Iterable[FrameRecord]:
         """Pass 2 must have seen every frame of pass 1, unless it was told that it need not."""

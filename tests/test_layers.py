@@ -29,6 +29,7 @@ FLOORS = {
     "anonfilter.filter": 2,
     "anonfilter.assoc": 2,
     "anonfilter.motion": 2,
+    "anonfilter.shots": 2,
     "anonfilter.recordfile": 2,
     "anonfilter.infer": 2,
     "anonfilter.io": 2,

@@ -64,6 +64,8 @@ class Read(RecordFilter):
         self._frames += 1
         stored = self._reader.take(record.n, record.pts)
         ran, regions = (stored.ran, stored.regions) if stored is not None else ((), [])
+        if stored is not None:
+            record.cut, record.fade = record.cut or stored.cut, record.fade or stored.fade
         if self.opts["merge"]:
             kept, ran = record.regions, tuple(dict.fromkeys((*record.ran, *ran)))
         else:
