@@ -13,6 +13,7 @@ from anonfilter.expr import Expr
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.options import Option
 from anonfilter.records import FrameRecord, Region
+from anonfilter.sampling import Every
 
 
 class Role(enum.Enum):
@@ -143,13 +144,9 @@ class PixelReader(RecordLane):
 
 
 class Sampler(PixelReader):
-    """A reader that looks at every Nth frame, and at the last one.
+    """A reader that looks at every N-th frame, the last one, and those on both sides of a cut."""
 
-    The last frame too, since what is held between two looks (filters/hold.py) would otherwise be held from one side
-    only for up to N - 1 frames: an object that moves would come out from under its cover.
-    """
-
-    _last: FrameRecord | None = None
+    _schedule: Every | None = None
 
     @abstractmethod
     def look(self, record: FrameRecord) -> None:
@@ -164,27 +161,25 @@ class Sampler(PixelReader):
         return self.every()
 
     def lookahead(self, stream: StreamInfo) -> int | None:
-        """One frame where frames are skipped: whether a frame is the last is known when the next one is there."""
-        return int(self.every() > 1)
+        """See sampling.Every."""
+        return Every(lambda n: None, self.every()).lookahead
 
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Look at the record's frame if its turn has come."""
-        if self.every() == 1:
-            self.look(record)
-            return (record,)
-        ready, self._last = self._last, record
-        if record.n % self.every() == 0:
-            self.look(record)
-        return () if ready is None else (ready,)
+        if self._schedule is None:
+            self._waiting: dict[int, FrameRecord] = {}
+            self._schedule = Every(lambda n: self.look(self._waiting[n]), self.every())
+        self._waiting[record.n] = record
+        settled = self._schedule.push(record.n, record.cut)
+        return [self._waiting.pop(n) for n in list(self._waiting) if n < settled]
 
     def flush(self) -> Iterable[FrameRecord]:
         """Look at the last frame."""
-        last, self._last = self._last, None
-        if last is None:
+        if self._schedule is None:
             return ()
-        if last.n % self.every():
-            self.look(last)
-        return (last,)
+        self._schedule.flush()
+        waiting, self._waiting, self._schedule = self._waiting, {}, None
+        return list(waiting.values())
 
 
 class RecordFilter(RecordLane):
@@ -214,7 +209,7 @@ class PixelWriter(Filter):
 _MODULES: dict[str, str] = {
     name: f"anonfilter.filters.{name}"
     for name in (
-        "blur", "detect", "draw", "fill", "grow", "interp", "pixelize", "read", "track", "write", "zone",
+        "blur", "detect", "draw", "fill", "grow", "interp", "pixelize", "read", "scene", "track", "write", "zone",
     )
 }  # fmt: skip
 _extra: dict[str, type[Filter]] = {}

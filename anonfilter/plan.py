@@ -12,6 +12,7 @@ from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordL
 from anonfilter.filters import lavfi
 from anonfilter.filters.grow import Grow
 from anonfilter.filters.hold import Hold
+from anonfilter.filters.scene import Scene
 from anonfilter.filters.track import Track
 from anonfilter.frame import StreamInfo
 from anonfilter.io.demuxing import read_once
@@ -186,6 +187,7 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     if head:
         out = LavfiGraph(head, source, None, job.threads).out
         stream = upright(out) if turn else out
+    _find_shots(lane)
     _extend_at_edges(lane)
     gap = max((f.gap(stream) for f in lane), default=1)
     if gap > 1 and not {"track", "interp"} <= {f.name for f in lane}:
@@ -214,6 +216,13 @@ def _check_classes(spec: FilterSpec, writer: PixelWriter, lane: Sequence[RecordL
             close = difflib.get_close_matches(name, sorted(known), 1)
             hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(sorted(known))}"
             raise spec.error(f"'{spec.name}': no class '{name}' comes from the filters before it ({hint})")
+
+
+def _find_shots(lane: list[RecordLane]) -> None:
+    """Where detections are joined over time and nothing tells where shots begin, a scene filter of ours does."""
+    names = [item.name for item in lane]
+    if "detect" in names and "track" in names and not {"scene", "read"}.intersection(names):
+        lane.insert(names.index("detect"), Scene(Options({option.name: option.default for option in Scene.options})))
 
 
 def _extend_at_edges(lane: list[RecordLane]) -> None:

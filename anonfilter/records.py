@@ -45,7 +45,7 @@ class FrameRecord:
     t: seconds since the container's start. ran: names of the models that looked at this frame; empty means
     that nobody looked, which is not the same as nothing found. looked: whether regions are the outcome of a look
     (also true of a frame that a record file speaks of). cut: the frame begins a new shot. fade: it belongs to a gradual
-    transition, of which the middle frame is the cut (see shots.Shots).
+    transition, of which one frame is the cut (see shots.Shots).
     """
 
     n: int

@@ -10,8 +10,8 @@ from anonfilter.records import FrameRecord
 class Shots:
     """The cuts and gradual transitions among the records that passed by (FrameRecord.cut and .fade).
 
-    Nothing is joined across a cut: no track, no interpolation, no smoothing. The middle frame of a gradual transition
-    is its cut, and both shots show on all of its frames: cover that is held (grow) goes on to the transition's end.
+    Nothing is joined across a cut: no track, no interpolation, no smoothing. One frame of a gradual transition is its
+    cut, and both shots show on all of its frames: cover that is held (grow) goes on to the transition's end.
     """
 
     def __init__(self) -> None:
@@ -48,4 +48,8 @@ class Shots:
             if i == 0 or self._cuts[i - 1] <= n:
                 return True
             first, last = n, self._cuts[i - 1] - 1
+        return self.fading(first, last)
+
+    def fading(self, first: int, last: int) -> bool:
+        """Whether all frames from first to last, first <= last, belong to gradual transitions."""
         return bisect_right(self._fades, last) - bisect_left(self._fades, first) == last - first + 1

@@ -38,7 +38,8 @@ class Detector:
 
     picture: (width, height) of the upright pictures. size: (width, height) that the tensor should fit into,
     None for the model's default; a net whose file fixes its input keeps that. thresh: score, None for the
-    model's default. coarse: None for the model's default; the picture is looked at a second time, so many
+    model's default. weak: score from which the full look's detections are given, None for thresh.
+    coarse: None for the model's default; the picture is looked at a second time, so many
     times smaller and with a border around it, 0 for not. Nets miss faces that fill the picture or are cut by its
     edge, which they find then. threads, engine, device: see infer.open_session. Raises ModelError.
     """
@@ -50,6 +51,7 @@ class Detector:
         *,
         size: Size | None = None,
         thresh: float | None = None,
+        weak: float | None = None,
         coarse: int | None = None,
         threads: int = 0,
         engine: str = "auto",
@@ -69,6 +71,7 @@ class Detector:
                 looks.append((small, (round(small[0] / BORDER), round(small[1] / BORDER))))
         self.model = model
         self.thresh = model.thresh if thresh is None else thresh
+        self._weak = self.thresh if weak is None else min(weak, self.thresh)
         # Who asks for more of the full look asks for as much more of the coarse one.
         self._coarse_thresh = max(self.thresh, model.coarse_thresh * min(1.0, self.thresh / model.thresh))
         self._close_up = CLOSE_UP * min(picture)
@@ -95,9 +98,9 @@ class Detector:
 
         stream says what the frame's colours mean and how it is turned. Raises ModelError if the net fails.
         """
-        found = self._look(self._looks[0], frame, stream)
+        found = self._look(self._looks[0], frame, stream, self._weak)
         for look in self._looks[1:]:
-            found += [item for item in self._look(look, frame, stream) if self._is_close_up(item)]
+            found += [item for item in self._look(look, frame, stream, self.thresh) if self._is_close_up(item)]
         return found if len(self._looks) == 1 else self._merged(found)
 
     def probe(self) -> None:
@@ -127,7 +130,7 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _look(self, look: _Look, frame: Frame, stream: StreamInfo) -> list[Detection]:
+    def _look(self, look: _Look, frame: Frame, stream: StreamInfo, thresh: float) -> list[Detection]:
         model = self.model
         _, letterbox = ops.letterbox(
             frame.planes(),
@@ -144,7 +147,7 @@ class Detector:
             room=look.room,
             out=look.tensor[0],
         )
-        return self._family.decode(look.session.run(look.tensor), letterbox, look.size, self.thresh)
+        return self._family.decode(look.session.run(look.tensor), letterbox, look.size, thresh)
 
     def _is_close_up(self, item: Detection) -> bool:
         x0, y0, x1, y1 = item.box

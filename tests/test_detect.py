@@ -158,7 +158,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, args: str, run: int, cores: in
     monkeypatch.setattr(detect, "available_cores", lambda: cores)
     item = make(f"faces{args}")
     given = item.opts["threads"]
-    assert (item._default_threads(env(stream(), [], threads=run)) if given is None else given) == threads
+    assert (item._default_threads("faces", env(stream(), [], threads=run)) if given is None else given) == threads
 
 
 def test_a_frame_without_objects_was_still_looked_at(cache: Path) -> None:

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from anonfilter.errors import InputError, ModelError
-from anonfilter.filter import Env, Options, Sampler
+from anonfilter.filter import Env, Options, PixelReader
+from anonfilter.frame import StreamInfo
 from anonfilter.infer import ENGINES, available_cores
 from anonfilter.models import catalog
 from anonfilter.models.catalog import Model
 from anonfilter.models.detector import Detector
 from anonfilter.models.family import Detection
-from anonfilter.options import Option
+from anonfilter.options import Duration, Option
 from anonfilter.records import FrameRecord, Region
+from anonfilter.sampling import Auto, Every, Schedule
+from anonfilter.sightings import Sightings
+
+# With every=auto a detection counts from this share of its threshold on where a neighbouring look has a sure one.
+_WEAK = 0.5
 
 
-class Detect(Sampler):
-    """Runs one or more models on every N-th frame.
+class Detect(PixelReader):
+    """Runs one or more models on every N-th frame, or on adaptively few (sampling.Auto), each model by its own
+    schedule.
+
+    With every=auto the looks at two frames agree if their objects can be paired one to one (assoc.cost, as in track)
+    and each is about where its motion before that leads to. An object that is found with less than its threshold counts
+    where the look before or after has a sure one in its place (sightings.Sightings).
 
     A frame that was looked at carries the models' names in `ran`, whether they found something or not; other
     frames pass as they came. Boxes are the nets' own, grown by the margin; they may reach over the frame's
@@ -53,16 +66,26 @@ class Detect(Sampler):
             min=0, max=32, per_item=True,
         ),
         Option(
-            "every", "int", 1, "look at every N-th frame and the last; those between are covered from both sides",
-            min=1, max=1000000, unit="frames",
+            "every", "int", 1,
+            "look at every N-th frame, the last, and both sides of a cut; frames between are covered from both sides. "
+            "auto: look as seldom as neighbouring looks agree on what is there",
+            min=1, max=1000000, unit="frames", choices=("auto",), per_item=True,
+        ),
+        Option(
+            "min", "duration", Duration(2), "with every=auto, the shortest step that is tried first",
+            min=0, per_item=True,
+        ),
+        Option(
+            "max", "duration", Duration(0.5, "s"),
+            "with every=auto, the longest step: what comes and goes within it is not seen", min=0, per_item=True,
         ),
         Option("classes", "list", None, "keep only these classes (default: all)", per_item=True),
         Option("device", "string", None, "where the nets run: cpu (default: the run's device)"),
         Option("engine", "enum", "auto", "what runs the nets", choices=ENGINES),
         Option(
             "threads", "int", None,
-            "threads for a net, 0 for one a core (default: the run's, else one a core, or with every=N half of that, "
-            "because decoder and encoder then have most of the work)",
+            "threads for a net, 0 for one a core (default: the run's, else one a core, or where frames are skipped half "
+            "of that, because decoder and encoder then have most of the work)",
             min=0, max=1024,
         ),
     )  # fmt: skip
@@ -72,10 +95,13 @@ class Detect(Sampler):
         self._looks: list[_Look] = []
         self._rows: dict[str, Model] = {}
 
-    def every(self) -> int:
-        """See Sampler."""
-        every: int = self.opts["every"]
-        return every
+    def gap(self, stream: StreamInfo) -> int:
+        """See RecordLane.gap."""
+        return max((self._schedule(given, stream, _nobody, _never).gap for given in self._resolved()), default=1)
+
+    def lookahead(self, stream: StreamInfo) -> int | None:
+        """That of the model whose schedule needs most."""
+        return max((self._schedule(given, stream, _nobody, _never).lookahead for given in self._resolved()), default=0)
 
     def models(self) -> tuple[str, ...]:
         """See RecordLane.models. Raises ModelError for an unknown model."""
@@ -95,11 +121,14 @@ class Detect(Sampler):
         super().open(env)
         try:
             for given, row in self._resolved().items():
-                self._looks.append(self._load(given, row, env))
+                look = self._load(given, row, env)
+                self._looks.append(look)
+                look.schedule = self._schedule(given, env.stream, partial(self._look, look), look.sightings.agree)
                 env.models_used.append((row.name, row.sha256))
         except ModelError as error:
             self.close()
             raise ModelError(f"{self.label}: {error}") from None
+        self._waiting: deque[FrameRecord] = deque()
 
     def close(self) -> None:
         """Free the nets."""
@@ -107,20 +136,50 @@ class Detect(Sampler):
             look.detector.close()
         self._looks = []
 
-    def look(self, record: FrameRecord) -> None:
-        """Run all models on the record's frame. Raises ModelError if a net fails on it."""
+    def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
+        """Look where a model's turn has come. Raises ModelError if a net fails."""
+        self._waiting.append(record)
+        return list(self._settled(min(look.schedule.push(record.n, record.cut) for look in self._looks)))
+
+    def flush(self) -> Iterable[FrameRecord]:
+        """Look at the last frame."""
+        for look in self._looks:
+            look.schedule.flush()
+        return list(self._settled(None))
+
+    def _settled(self, end: int | None) -> Iterator[FrameRecord]:
+        """Waiting records of frames before `end` (None: all), with what was seen on them."""
+        while self._waiting and (end is None or self._waiting[0].n < end):
+            record = self._waiting.popleft()
+            for look in self._looks:
+                found = look.sightings.take(record.n)
+                if found is not None:
+                    record.regions = [*record.regions, *found]
+                    record.ran = (*record.ran, look.detector.model.name)
+            yield record
+
+    def _look(self, look: _Look, n: int) -> None:
+        """Run one model on a frame. Raises ModelError if the net fails on it."""
         env = self.env
         if env.ring is None:
             raise InputError(f"{self.label}: this pass has no frames to look at")
-        frame = env.ring[record.n]
-        for look in self._looks:
-            try:
-                found = look.detector(frame, env.stream)
-            except ModelError as error:
-                place = f"{env.input_name}: frame {record.n} at {record.t:.3f} s"
-                raise ModelError(f"{self.label}: {look.detector.model.name}: {place}: {error}") from None
-            record.regions = [*record.regions, *look.regions(found, frame.size)]
-            record.ran = (*record.ran, look.detector.model.name)
+        frame = env.ring[n]
+        try:
+            found = look.detector(frame, env.stream)
+        except ModelError as error:
+            place = f"{env.input_name}: frame {n} at {frame.t:.3f} s"
+            raise ModelError(f"{self.label}: {look.detector.model.name}: {place}: {error}") from None
+        look.sightings.add(n, look.regions(found, frame.size))
+
+    def _schedule(
+        self, given: str, stream: StreamInfo, look: Callable[[int], None], agree: Callable[[int, int], bool]
+    ) -> Schedule:
+        """When the model of that name looks."""
+        every = self._option(given, "every")
+        if every != "auto":
+            return Every(look, every)
+        least, most = (max(1, self._option(given, name).frames(stream.rate)) for name in ("min", "max"))
+        return Auto(look, agree, least, most)
 
     def _resolved(self) -> dict[str, Model]:
         """The catalogue's rows by the names that the user wrote."""
@@ -141,9 +200,9 @@ class Detect(Sampler):
         """An option's value for one model: its own, else the filter's."""
         return self.opts.get("overrides", {}).get(given, {}).get(name, self.opts[name])
 
-    def _default_threads(self, env: Env) -> int:
+    def _default_threads(self, given: str, env: Env) -> int:
         """Threads of a net where the filter's own option says nothing; 0: one a core."""
-        if env.threads or self.every() == 1:
+        if env.threads or self._option(given, "every") == 1:
             return env.threads
         return max(1, available_cores() // 2)
 
@@ -163,27 +222,32 @@ class Detect(Sampler):
             )
         threads = self.opts["threads"]
         margin = option("margin")
+        thresh = row.thresh if option("thresh") is None else option("thresh")
         detector = Detector(
             row,
             env.stream.display_size,
             size=option("size"),
-            thresh=option("thresh"),
+            thresh=thresh,
+            weak=_WEAK * thresh if option("every") == "auto" else None,
             coarse=option("coarse"),
-            threads=self._default_threads(env) if threads is None else threads,
+            threads=self._default_threads(given, env) if threads is None else threads,
             engine=self.opts["engine"],
             device=self.opts["device"] or env.device,
             log=lambda line: env.log("info", line),
         )
-        return _Look(detector, row.margin if margin is None else margin, frozenset(classes or row.classes))
+        margin = row.margin if margin is None else margin
+        return _Look(detector, margin, frozenset(classes or row.classes), Sightings(thresh))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Look:
-    """One model at work: its detector, the margin of its boxes, and the classes to keep."""
+    """One model at work: its detector, the margin of its boxes, the classes to keep, what it saw and when it looks."""
 
     detector: Detector
     margin: float
     classes: frozenset[str]
+    sightings: Sightings
+    schedule: Schedule = field(init=False)
 
     def regions(self, found: Iterable[Detection], size: tuple[int, int]) -> list[Region]:
         """Detections as regions: grown, not clipped, without those that lie wholly outside of the frame."""
@@ -196,6 +260,15 @@ class _Look:
             if item.cls in self.classes and box[0] < width and box[1] < height and box[2] > 0 and box[3] > 0:
                 regions.append(Region(box, item.cls, item.score, "det", poly=item.poly))
         return regions
+
+
+def _nobody(n: int) -> None:
+    """A look by a schedule that only tells its figures."""
+
+
+def _never(a: int, b: int) -> bool:
+    """Likewise."""
+    return False
 
 
 FILTER = Detect

@@ -14,6 +14,7 @@ from anonfilter.frame import StreamInfo
 from anonfilter.motion import extrapolate, joined_shape, union
 from anonfilter.options import Duration, Option
 from anonfilter.records import FrameRecord, Region
+from anonfilter.shots import Shots
 
 # A velocity is fitted to at most so many sightings, none older than so many frames. Going backward from a
 # first sighting they lie in the future: look-ahead beyond `before`.
@@ -64,7 +65,8 @@ class Grow(RecordFilter):
     next get a region of src "grow": the hull of the box at that end and the same box moved on with the end's
     velocity, so that it covers an object that stops as well as one that goes on; it may widen on the way,
     never shrink. A region without a track stays where it is for as long, except on frames where the like is
-    found again. Frames from which a person removed a region end its growth.
+    found again. Frames from which a person removed a region end its growth, and so does a cut; in a gradual transition
+    it goes on to the transition's far end, however short `after` is, and back by `before` or what the edges take.
 
     edge (set by the planner from track's option, not an option of this filter): so long at least a track goes on
     that ends at the picture's edge, and half as long before one that begins there: nets miss what the edge cuts.
@@ -113,9 +115,11 @@ class Grow(RecordFilter):
         self._ends: dict[int, _End] = {}
         self._loose: list[tuple[int, Region]] = []
         self._next = 0  # first frame that _extend has not seen
+        self._shots = Shots()
 
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Scale, extend, and give what no later frame can extend any more."""
+        self._shots.add(record)
         record.regions = [self._scaled(region) for region in record.regions]
         if not self._waiting:
             self._next = record.n
@@ -133,6 +137,7 @@ class Grow(RecordFilter):
             if self._next in self._waiting:
                 self._extend(self._next)
             self._next += 1
+        self._shots.forget(min(leave, self._next - _SPAN))
         for n in list(self._waiting):
             if n > leave:
                 break
@@ -153,7 +158,8 @@ class Grow(RecordFilter):
         grown = self._waiting[n].regions
         for track, end in list(self._ends.items()):
             last, region = end.seen[-1]
-            if n - last > self._time(self._after, self._edge_after, region, len(end.seen)):
+            over = n - last > self._time(self._after, self._edge_after, region, len(end.seen))
+            if not self._shots.holds(last, n) or (over and not self._shots.fading(last + 1, n)):
                 del self._ends[track]
             elif track not in here.tracks:
                 end.closed = end.closed or here.blocks(track)
@@ -171,7 +177,9 @@ class Grow(RecordFilter):
         ahead = [m for m in range(n, n + _FUTURE + 1) if m in self._seen and track in self._seen[m].tracks]
         coming = [(m, self._seen[m].tracks[track]) for m in ahead]
         frames = self._time(self._before, self._edge_before, region, len(coming))
-        for m in range(n - 1, n - frames - 1, -1):
+        for m in range(n - 1, n - self._reach - 1, -1):
+            if not self._shots.holds(n, m) or (n - m > frames and not self._shots.fading(m, n - 1)):
+                return
             seen = self._seen.get(m)
             if seen is None or track in seen.tracks or seen.blocks(track):
                 return
@@ -187,14 +195,14 @@ class Grow(RecordFilter):
 
     def _hold_loose(self, n: int, here: _Seen) -> None:
         """The same for regions without a track: they stay where they are."""
-        self._loose = [(m, region) for m, region in self._loose if n - m <= self._after]
+        self._loose = [(m, region) for m, region in self._loose if n - m <= self._after and self._shots.holds(m, n)]
         gone = _found([region for _, region in self._loose], here.removed)
         self._loose = [item for item, removed in zip(self._loose, gone, strict=True) if not removed]
         self._add_still(n, [region for _, region in self._loose], here)
         coming = here.loose
         for m in range(n - 1, n - self._before - 1, -1):
             seen = self._seen.get(m)
-            if seen is None or not coming:
+            if seen is None or not coming or not self._shots.holds(n, m):
                 break
             gone = _found(coming, seen.removed)
             coming = [region for region, removed in zip(coming, gone, strict=True) if not removed]

@@ -15,6 +15,7 @@ from anonfilter.frame import StreamInfo
 from anonfilter.motion import extrapolate, joined_shape, moved, overlap, union
 from anonfilter.options import Duration, Option
 from anonfilter.records import Box, FrameRecord, Region
+from anonfilter.shots import Shots
 
 # Sightings on either side of a gap that shape its curve. pchip's slopes depend on one beyond the gap,
 # makima's on two; a cubic spline's on all, by a factor of 0.27 less for each further one.
@@ -92,7 +93,8 @@ class Interp(RecordFilter):
     joined with the linear interpolation: whatever the method, it contains the straight path's box and so is
     never smaller than the smaller end. Where the ends do not agree (a turn, a cut, two objects taken for one)
     the frames near each end are covered as if the track ended there, too. Frames from which a person removed the
-    track's region stay empty, and so do those between two of them. src is "interp", score the lower of both ends.
+    track's region stay empty, and so do those between two of them. A gap with a cut in it is not filled. src is
+    "interp", score the lower of both ends.
     """
 
     name = "interp"
@@ -126,9 +128,11 @@ class Interp(RecordFilter):
         self._waiting: dict[int, FrameRecord] = {}
         self._lines: dict[int, _Line] = {}
         self._ends: dict[int, list[int]] = {}  # frame -> tracks seen on it
+        self._shots = Shots()
 
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Note the sightings; give the frame that is `gap` frames back."""
+        self._shots.add(record)
         self._waiting[record.n] = record
         for region in record.regions:
             if region.track is None or region.src == "zone":
@@ -160,6 +164,7 @@ class Interp(RecordFilter):
                 self._note(track, n - 1, gaps)
             for key, group in gaps.items():
                 self._fill(n - 1, key, group)
+            self._shots.forget(n)
             yield self._waiting.pop(n)
 
     def _note(self, track: int, start: int, gaps: dict[_Key, list[_Gap]]) -> None:
@@ -172,7 +177,8 @@ class Interp(RecordFilter):
             if not line.frames and not any(n > start for n in line.removed):
                 del self._lines[track]
             return
-        wanted = self._open_frames(line, start, line.frames[at + 1])
+        stop = line.frames[at + 1]
+        wanted = [] if self._shots.between(start, stop) else self._open_frames(line, start, stop)
         if wanted:
             low = max(0, at + 1 - _KNOTS)
             used = range(low, min(at + 1 + _KNOTS, len(line.frames)))
