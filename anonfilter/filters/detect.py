@@ -84,8 +84,8 @@ class Detect(PixelReader):
         Option("engine", "enum", "auto", "what runs the nets", choices=ENGINES),
         Option(
             "threads", "int", None,
-            "threads for a net, 0 for one a core (default: the run's, else one a core, or where frames are skipped half "
-            "of that, because decoder and encoder then have most of the work)",
+            "threads for a net, 0 for one a core (default: the run's, else one a core, or where frames are skipped "
+            "half of that, because decoder and encoder then have most of the work)",
             min=0, max=1024,
         ),
     )  # fmt: skip
