@@ -14,6 +14,10 @@ from anonfilter.records import Box, Region
 # Boxes of two looks may be one object's if they overlap so much, or their centres are so many mean sides apart, and
 # their sides' ratio is at most so large: as track's defaults.
 _MIN_IOU, _DIST, _SIZE = 0.1, 1.5, 2.5
+# What scores less than so many times the threshold may be missing from the other look, or elsewhere, without a further
+# look: mostly they are no objects, and would have every frame looked at. What one look saw stays covered up to the next
+# (filters/hold.py), so that none of them is given up.
+_FIRM = 2.0
 # An object is where it was due from this overlap on: filters/interp.py fills the frames between with the same rule.
 _DUE = 0.5
 
@@ -61,23 +65,24 @@ class Sightings:
         same = True
         for cls in dict.fromkeys(item.region.cls for item in (*before, *after)):
             here, there = ([item for item in look if item.region.cls == cls] for look in (before, after))
-            same = _pair(here, there, b - a) and same
+            same = _pair(here, there, b - a, _FIRM * self._thresh) and same
         return same
 
 
-def _pair(before: Sequence[_Sighting], after: Sequence[_Sighting], frames: int) -> bool:
-    """Pair sure with sure, then what is left of them with weak ones. Whether none is left over and all are as due."""
+def _pair(before: Sequence[_Sighting], after: Sequence[_Sighting], frames: int, firm: float) -> bool:
+    """Pair sure with sure, then what is left of them with weak ones. Whether none is left over and all are as due, of
+    those that score at least `firm`."""
     same = True
     left_before, left_after = ([item for item in look if item.sure] for look in (before, after))
     weak_before, weak_after = ([item for item in look if not item.sure] for look in (before, after))
     for here, there in ((left_before, left_after), (left_before, weak_after), (weak_before, left_after)):
         for a, b in _pairs(here, there, frames):
-            same = _is_due(a, b, frames) and same
+            same = same and (max(a.region.score, b.region.score) < firm or _is_due(a, b, frames))
             a.sure = b.sure = True
             b.velocity = _velocity(a.region.box, b.region.box, frames)
             here.remove(a)
             there.remove(b)
-    return same and not left_before and not left_after
+    return same and all(item.region.score < firm for item in (*left_before, *left_after))
 
 
 def _pairs(before: list[_Sighting], after: list[_Sighting], frames: int) -> list[tuple[_Sighting, _Sighting]]:

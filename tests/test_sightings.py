@@ -13,7 +13,7 @@ def face(x: float, y: float = 0, size: float = 40, score: float = 0.9, cls: str 
 
 
 def seen(*looks: tuple[int, list[Region]]) -> Sightings:
-    out = Sightings(0.5)
+    out = Sightings(0.4)
     for n, regions in looks:
         out.add(n, regions)
     return out
@@ -32,6 +32,9 @@ def seen(*looks: tuple[int, list[Region]]) -> Sightings:
         ([face(0), face(100)], [face(0), face(300)], False),
         ([face(0)], [face(0, cls="plate")], False),
         ([face(0, score=0.2)], [], True),  # weak ones alone are nothing
+        ([face(0, score=0.5)], [], True),  # one that is hardly sure does not ask for another look
+        ([face(0, score=0.5)], [face(50, score=0.5)], True),
+        ([face(0, score=0.5)], [face(50, score=0.9)], False),
         ([face(0, score=0.2)], [face(0, score=0.2)], True),
         ([face(0, size=40)], [face(0, size=120)], False),
     ],
