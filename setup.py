@@ -78,6 +78,7 @@ setup(
         "anonfilter.io",
         "anonfilter.kernels",
         "anonfilter.kernels.cuda_source",
+        "anonfilter.leak",
         "anonfilter.models",
     ],
     package_dir={

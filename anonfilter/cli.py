@@ -1,4 +1,5 @@
-"""The command `anonfilter`: ffmpeg's way of saying it, exit status 0, 1, or 255 when stopped.
+"""The command `anonfilter`: ffmpeg's way of saying it, exit status 0, 1, or 255 when stopped (eval: 2 where the figures
+are not what was asked for).
 
 Thin: the table and the parser are in cliopts, help in clihelp, the work in run. What is heavy is imported
 when it is needed, so that -h answers at once.
@@ -77,6 +78,10 @@ def _main(args: list[str], last: bool) -> int:
         from anonfilter.models.cli import main as models_main
 
         return int(models_main(args[1:]))
+    if args[:1] == ["eval"]:
+        from anonfilter.leak.cli import main as eval_main
+
+        return eval_main(args[1:])
     from anonfilter import clihelp
 
     if not args:

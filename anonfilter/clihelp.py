@@ -17,6 +17,7 @@ USAGE = "usage: anonfilter [options] -i INPUT [options] -vf GRAPH OUTPUT"
 _INTRO = f"""anonfilter: anonymise video the way ffmpeg filters it
 {USAGE}
        anonfilter models list|pull|path|add ...
+       anonfilter eval -truth T.json [-records R.jsonl] [-source IN -output OUT] ...
 
   anonfilter -i in.mp4 -vf "detect=faces:plates,track,interp=pchip,blur=adaptive" out.mp4
 

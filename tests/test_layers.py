@@ -44,6 +44,7 @@ FLOORS = {
     "anonfilter.tail": 4,
     "anonfilter.run": 4,
     "anonfilter.api": 5,
+    "anonfilter.leak": 5,
     "anonfilter.cli": 5,
     "anonfilter.avoptions": 5,
     "anonfilter.clihelp": 5,
