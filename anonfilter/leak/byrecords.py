@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -148,5 +149,5 @@ def of_file(truth: Truth, path: str | Path, shape: str = "ellipse") -> Measured:
 
 def _rate(stamps: Sequence[tuple[int, float]]) -> Fraction | None:
     """Frames a second from (frame, seconds): the median step, so that one long gap does not count."""
-    steps = [(t1 - t0) / (n1 - n0) for (n0, t0), (n1, t1) in zip(stamps, stamps[1:], strict=False) if t1 > t0]
+    steps = [(t1 - t0) / (n1 - n0) for (n0, t0), (n1, t1) in pairwise(stamps) if t1 > t0]
     return 1 / Fraction(median(steps)).limit_denominator(1_000_000) if steps else None

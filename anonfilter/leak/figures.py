@@ -188,7 +188,8 @@ def text(result: Figures) -> list[str]:
     lines += _table("tag", result.tags, lambda s: f"longest exposed {s.longest_ms:.0f} ms")
     lines += _table("object", result.tracks, _track_text)
     if result.doubt.frames or result.doubt.untold:
-        lines.append(f"  in doubt, not counted above: {result.doubt.covered} of {result.doubt.frames}")
+        unknown = f", {result.doubt.untold} more cannot be told" if result.doubt.untold else ""
+        lines.append(f"  in doubt, not counted above: {result.doubt.covered} of {result.doubt.frames}{unknown}")
     times = f", {result.over_area:.2f} times the objects' area" if result.over_area is not None else ""
     lines.append(f"  over-blur: {result.over_blur:.4f} of what belongs to no object is covered{times}")
     if result.calls_per_frame is not None:
