@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,15 +18,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 import leak
 import leakpage
-from lanes import run_graphs
-from memonet import LOW, Memo, Meter, opener
+from lanes import frames_of, run_graphs
+from memonet import LOW, Memo, Meter, opener, stand_in
 
 from anonfilter import cli, infer
 from anonfilter.errors import ModelError
 from anonfilter.frame import StreamInfo
+from anonfilter.io.reader import Reader
 from anonfilter.job import Job
 from anonfilter.leak.truth import to_truth
 from anonfilter.models import catalog
+from anonfilter.models import detector as models_detector
 from anonfilter.models.family import Detection
 from anonfilter.plan import make_plan
 from anonfilter.records import FrameRecord, Region
@@ -51,7 +54,7 @@ def test_records_are_those_of_a_real_run_to_the_byte(tmp_path: Path) -> None:
     graphs = [
         "detect=faces:plates:every=3:threads=1,track,interp",
         "detect=faces:plates:every=auto:min=1:threads=1,track,interp=pchip,grow",
-        "detect=plates:thresh=0.3:threads=1",
+        "detect=plates:thresh=0.5:threads=1",
     ]
     memo = Memo("street", tmp_path)
     # First on every frame, so that the others have nothing left to ask.
@@ -71,6 +74,24 @@ def test_records_are_those_of_a_real_run_to_the_byte(tmp_path: Path) -> None:
         assert run.meter.crops == 0
     assert runs[0].meter.calls == {"centerface": 4, "clpdet": 4}  # of ten frames 0, 3, 6 and 9
     assert all(any(record.regions for record in run.records) for run in runs)
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("how", [{}, {"thresh": 0.9}, {"weak": 0.055}, {"thresh": 0.06, "coarse": 0}, {"coarse": 2}])
+def test_a_detector_from_memory_says_what_the_real_one_says(how: dict[str, Any]) -> None:
+    reader = Reader(Job(str(STREET), "-", output_format="null", audio=False))
+    frames = [frame for frame in islice(frames_of(reader), 10) if frame.n in (5, 9)]
+    row, memo, meter = catalog.resolve("faces"), Memo("street"), Meter()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models_detector, "open_session", opener(memo, meter))
+        remembering = stand_in(memo, meter)(row, reader.info.display_size, threads=1, **how)
+    real = models_detector.Detector(row, reader.info.display_size, threads=1, **how)
+    for _ in range(2):  # asked, then remembered
+        assert [remembering(frame, reader.info) for frame in frames] == [real(frame, reader.info) for frame in frames]
+    assert memo.filled == 2 * len(real.sizes)
+    assert (meter.calls, meter.crops) == ({"centerface": 4}, 0)
+    for part in (memo, real, reader):
+        part.close()
 
 
 @pytest.mark.usefixtures("models")
