@@ -65,14 +65,15 @@ class Row:
 class Counts:
     """What one row counted on one clip or, added up, on several.
 
-    told, leaked: object-frames. tracks, leaking: objects. exposed_s, visible_s: seconds of all objects. longest_ms,
-    tall_ms: the longest exposed run, of all and of tall objects. beyond, rest, objects: samples (see Measured). calls:
-    runs of a net on whole frames, of `possible` (frames x models); crops: those of a second look in the same unit.
-    tags: object-frames by class and by the truth's tags.
+    told, leaked, never: object-frames; never: of objects that are exposed on every frame. tracks, leaking: objects.
+    exposed_s, visible_s: seconds of all objects. longest_ms, tall_ms: the longest exposed run, of all and of tall
+    objects. beyond, rest, objects: samples (see Measured). calls: runs of a net on whole frames, of `possible` (frames
+    x models); crops: those of a second look in the same unit. tags: object-frames by class and by the truth's tags.
     """
 
     told: int = 0
     leaked: int = 0
+    never: int = 0
     tracks: int = 0
     leaking: int = 0
     exposed_s: float = 0.0
@@ -130,7 +131,7 @@ def counted(looks: Iterable[Look], rate: float) -> Counts:
     kept = list(looks)
     total, tall = summarise(kept, rate), summarise([k for k in kept if k.height >= TALL], rate)
     return Counts(
-        told=total.frames, leaked=total.leaked, tracks=total.tracks, leaking=total.leaking,
+        told=total.frames, leaked=total.leaked, never=total.never_frames, tracks=total.tracks, leaking=total.leaking,
         exposed_s=total.leaked / rate, visible_s=total.frames / rate,
         longest_ms=total.longest_ms, tall_ms=tall.longest_ms,
     )  # fmt: skip

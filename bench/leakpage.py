@@ -15,14 +15,15 @@ HEAD = """<!-- Made by bench/leak.py. Do not edit. -->
 # Leaks against detector calls
 
 An object-frame (one object on one frame) leaks where less than {limit:.0%} of its truth box is covered. Clips: {clips}.
+An object that is never covered was not found by any look, and what works on looks cannot cover it.
 Calls per frame are runs of a model on a whole frame over frames x models, "+" those of a second look's crops by tensor
 area. Over-blur: share of the area that belongs to no object which is covered.
 
 {versions}
 """
 COLUMNS = (
-    "graph", "every", "leaked", "recall", "objects that leak", "longest exposed, ms", "of {tall} px and more",
-    "exposed s per person-hour", "over-blur", "calls per frame",
+    "graph", "every", "leaked", "of objects never covered", "recall", "objects that leak", "longest exposed, ms",
+    "of {tall} px and more", "exposed s per person-hour", "over-blur", "calls per frame",
 )  # fmt: skip
 COMPARED = (("detect alone", "1"), ("all", "1"), ("track, interp", "auto"), ("all", "auto"))
 """(name, every) of the rows that are given clip by clip and tag by tag."""
@@ -65,8 +66,8 @@ def cells(key: str, c: Counts) -> list[object]:
     """One row of the main table."""
     name, every = key.split("|")
     return [
-        name, every, c.leaked, ratio(c.told - c.leaked, c.told, 4), f"{c.leaking} of {c.tracks}", f"{c.longest_ms:.0f}",
-        f"{c.tall_ms:.0f}", ratio(3600 * c.exposed_s, c.visible_s, 1), ratio(c.beyond, c.rest, 4), calls(c),
+        name, every, c.leaked, c.never, ratio(c.told - c.leaked, c.told, 4), f"{c.leaking} of {c.tracks}",
+        f"{c.longest_ms:.0f}", f"{c.tall_ms:.0f}", ratio(3600 * c.exposed_s, c.visible_s, 1), ratio(c.beyond, c.rest, 4), calls(c),
     ]  # fmt: skip
 
 
@@ -91,15 +92,17 @@ def page(result: Mapping[str, Table], limit: float, tall: int, versions: str) ->
 
 def of(counts: Table, key: str) -> str:
     """A clip's cell: leaked, of how many, calls."""
-    if key not in counts:
-        return "-"
-    c = counts[key]
-    return f"{c.leaked} of {c.told}, {calls(c)}"
+    return f"{leaked(counts[key])}, {calls(counts[key])}" if key in counts else "-"
 
 
 def tagged(c: Counts | None) -> str:
     """A tag's cell."""
-    return "-" if c is None else f"{c.leaked} of {c.told}, {c.tall_ms:.0f} ms"
+    return "-" if c is None else f"{leaked(c)}, {c.tall_ms:.0f} ms"
+
+
+def leaked(c: Counts) -> str:
+    """Leaked of all object-frames, and how many of these belong to objects that are never covered."""
+    return f"{c.leaked} of {c.told}" + (f" (never: {c.never})" if c.never else "")
 
 
 def plot(result: Mapping[str, Table], path: Path) -> None:

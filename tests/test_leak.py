@@ -140,10 +140,16 @@ def test_summary_by_hand() -> None:
     found = summarise(looks({1: [1, 0.2, 0.3, 1, 0.9], 2: [0, 0, 0, 0, 1], 3: [None] * 2}), 25.0)
     assert (found.frames, found.covered, found.untold, found.leaked) == (10, 3, 2, 7)
     assert (found.tracks, found.leaking) == (3, 2)
+    assert (found.never, found.never_frames) == (0, 0)
     assert (found.longest_frames, found.longest_ms) == (4, 160.0)
     assert found.exposed_per_hour == pytest.approx(2520)
     assert found.recall == pytest.approx(0.3)
     assert found.least == 0.0
+
+
+def test_objects_that_are_never_covered_are_told_apart() -> None:
+    found = summarise(looks({1: [0, 0.5, None], 2: [0, 1], 3: [None, None], 4: [0.94]}), 25.0)
+    assert (found.leaking, found.never, found.never_frames) == (3, 2, 3)
 
 
 def test_nothing_told_is_no_recall_and_meets_nothing() -> None:
@@ -226,6 +232,7 @@ def test_buckets_tags_and_doubt() -> None:
     assert [k.frame for k in made.exposed] == [0, 1, 2]
     lines = text(made)
     assert lines[0] == "records: 0 of 3 object-frames at least 95% covered (0.0000)"
+    assert "1 of 1 objects (1 never covered: 3 object-frames)" in lines[1]
     assert "longest exposed run 120 ms (3 frames); 3600.0 s exposed per person-hour" in lines[1]
     assert "  in doubt, not counted above: 1 of 1" in lines
 

@@ -169,7 +169,7 @@ def counts() -> leak.Counts:
 
 def test_counts_by_hand() -> None:
     c = counts()
-    assert (c.told, c.leaked, c.tracks, c.leaking) == (4, 3, 2, 2)
+    assert (c.told, c.leaked, c.never, c.tracks, c.leaking) == (4, 3, 2, 2, 2)
     assert (c.exposed_s, c.visible_s) == (pytest.approx(0.3), pytest.approx(0.4))
     assert (c.longest_ms, c.tall_ms) == (200.0, 200.0)
     assert (c.beyond, c.objects, c.rest) == (100, 2 * (600 + 200), 2 * 5000 - 1600)
@@ -188,7 +188,7 @@ def test_counts_add_up_over_clips_and_survive_a_file() -> None:
 
 def test_the_page_says_what_was_counted() -> None:
     page = leakpage.page({"c": {"all|auto": counts()}}, 0.95, 24, "this machine")
-    assert "| all | auto | 3 | 0.2500 | 2 of 2 | 200 | 200 | 2700.0 | 0.0119 | 0.500 + 0.125 |" in page
-    assert "| c | 3 of 4, 0.500 + 0.125 |" in page
-    assert "| turn | 2 of 2, 200 ms |" in page
+    assert "| all | auto | 3 | 2 | 0.2500 | 2 of 2 | 200 | 200 | 2700.0 | 0.0119 | 0.500 + 0.125 |" in page
+    assert "| c | 3 of 4 (never: 2), 0.500 + 0.125 |" in page
+    assert "| turn | 2 of 2 (never: 2), 200 ms |" in page
     assert "this machine" in page

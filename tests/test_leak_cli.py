@@ -103,10 +103,10 @@ def test_records_and_pixels_at_once_as_json(folder: Path, capsys: pytest.Capture
     assert pixels["calls_per_frame"] is None
 
 
-def test_the_default_shape_is_an_ellipse(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(folder, "-truth @t.json -records @r.jsonl -require 0.95-all") == UNMET
+def test_an_ellipse_in_the_box_is_less_than_the_box(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "-truth @t.json -records @r.jsonl -shape ellipse -require 0.95-all") == UNMET
     assert "records: 0 of 5" in capsys.readouterr().out
-    assert run(folder, "-truth @t.json -records @r.jsonl -shape rect -require 0.95-all") == 0
+    assert run(folder, "-truth @t.json -records @r.jsonl -require 0.95-all") == 0
 
 
 @pytest.mark.parametrize(

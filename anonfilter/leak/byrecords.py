@@ -52,7 +52,8 @@ def span(low: float, high: float, size: int) -> tuple[int, int]:
 
 def region_mask(regions: Iterable[Region], width: int, height: int, shape: str) -> NDArray[np.bool_]:
     """Union of regions, bool (height, width), by DESIGN 5's rules but without what writers add to small boxes and
-    bitmaps. shape: of those that name none."""
+    bitmaps. shape: of those that name none; this package's writers cover the whole box of such a region whatever their
+    own shape is, other programs draw the ellipse in it."""
     out = np.zeros((height, width), bool)
     for region in regions:
         if region.deleted:
@@ -86,7 +87,7 @@ def mask_share(mask: NDArray[np.bool_], box: Box) -> float | None:
     return float(part.mean()) if part.size else None
 
 
-def of_records(truth: Truth, records: Iterable[FrameRecord], shape: str = "ellipse") -> Measured:
+def of_records(truth: Truth, records: Iterable[FrameRecord], shape: str = "rect") -> Measured:
     """Measure records, one a frame and in order, as they are at the end of a lane. Raises RecordError where their
     number is not the truth's."""
     result = Measured("records", frames=truth.frames)
@@ -130,7 +131,7 @@ def from_file(path: str | Path) -> Iterator[FrameRecord]:
     yield from hold.flush()
 
 
-def of_file(truth: Truth, path: str | Path, shape: str = "ellipse") -> Measured:
+def of_file(truth: Truth, path: str | Path, shape: str = "rect") -> Measured:
     """Measure a record file. Raises RecordError for one that is damaged or of another clip."""
     with RecordReader(path) as reader:
         stream = reader.header.stream

@@ -33,8 +33,10 @@ class Summary:
     """What some object-frames say together. Those in doubt are left out.
 
     frames: object-frames whose share can be told; covered: those that reach the limit; untold: the others. tracks,
-    leaking: objects, and those with any exposed frame. longest_frames, longest_ms: the longest exposed run.
-    exposed_per_hour: seconds exposed in an hour that a person is visible. least: the least share.
+    leaking: objects, and those with any exposed frame. never, never_frames: objects that are exposed on every frame,
+    and their object-frames: no look found them, and nothing that works on looks can cover them. longest_frames,
+    longest_ms: the longest exposed run. exposed_per_hour: seconds exposed in an hour that a person is visible. least:
+    the least share.
     """
 
     frames: int
@@ -42,6 +44,8 @@ class Summary:
     untold: int
     tracks: int
     leaking: int
+    never: int
+    never_frames: int
     longest_frames: int
     longest_ms: float
     exposed_per_hour: float | None
@@ -127,12 +131,16 @@ def summarise(looks: Iterable[Look], rate: float, limit: float = LIMIT) -> Summa
     covered = sum(share >= limit for share in told)
     runs = exposed_runs(rows, limit)
     longest = max((run.frames for run in runs), default=0)
+    seen = {k.track for k in rows if k.share is not None and k.share >= limit}
+    never = [k.track for k in rows if k.share is not None and k.track not in seen]
     return Summary(
         frames=len(told),
         covered=covered,
         untold=len(rows) - len(told),
         tracks=len({k.track for k in rows}),
         leaking=len({run.track for run in runs}),
+        never=len(set(never)),
+        never_frames=len(never),
         longest_frames=longest,
         longest_ms=1000 * longest / rate,
         exposed_per_hour=3600 * (len(told) - covered) / len(told) if told else None,
@@ -179,8 +187,9 @@ def text(result: Figures) -> list[str]:
         f" ({_share(total.recall)})"
     )
     lines = [head + (f", {total.untold} more cannot be told" if total.untold else "")]
+    never = f" ({total.never} never covered: {total.never_frames} object-frames)" if total.never else ""
     lines.append(
-        f"  leaks: {total.leaked} object-frames, {total.leaking} of {total.tracks} objects; longest exposed run "
+        f"  leaks: {total.leaked} object-frames, {total.leaking} of {total.tracks} objects{never}; longest exposed run "
         f"{total.longest_ms:.0f} ms ({total.longest_frames} frames); {_number(total.exposed_per_hour)} s exposed per "
         "person-hour"
     )
