@@ -169,7 +169,8 @@ def clips_of(args: argparse.Namespace) -> list[tuple[str, Path, Truth]]:
         truth = load_truth(path)
         if truth.sha256 and hashlib.sha256(clip.read_bytes()).hexdigest() != truth.sha256:
             raise InputError(f"{clip}: not the file that {path} was made for")
-        out.append((name, clip, truth.select(None, args.min_height)))
+        title = f"{name} ({truth.movement})" if truth.movement else name
+        out.append((title, clip, truth.select(None, args.min_height)))
     return out
 
 

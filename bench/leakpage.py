@@ -67,7 +67,8 @@ def cells(key: str, c: Counts) -> list[object]:
     name, every = key.split("|")
     return [
         name, every, c.leaked, c.never, ratio(c.told - c.leaked, c.told, 4), f"{c.leaking} of {c.tracks}",
-        f"{c.longest_ms:.0f}", f"{c.tall_ms:.0f}", ratio(3600 * c.exposed_s, c.visible_s, 1), ratio(c.beyond, c.rest, 4), calls(c),
+        f"{c.longest_ms:.0f}", f"{c.tall_ms:.0f}", ratio(3600 * c.exposed_s, c.visible_s, 1),
+        ratio(c.beyond, c.rest, 4), calls(c),
     ]  # fmt: skip
 
 
@@ -80,7 +81,8 @@ def page(result: Mapping[str, Table], limit: float, tall: int, versions: str) ->
     compared = [f"{name}|{every}" for name, every in COMPARED if f"{name}|{every}" in total]
     titles = [key.replace("|", ", every=") for key in compared]
     parts.append("## Clip by clip\n\nLeaked of all object-frames, calls per frame.\n")
-    rows = ([clip, *(of(counts, key) for key in compared)] for clip, counts in result.items())
+    clips = {**result, **by_movement(result)}
+    rows = ([clip, *(of(counts, key) for key in compared)] for clip, counts in clips.items())
     parts.append(table(["clip", *titles], rows) + "\n")
     tags = sorted({tag for key in compared for tag in total[key].tags})
     parts.append("## By class and by what makes it hard\n")
@@ -88,6 +90,16 @@ def page(result: Mapping[str, Table], limit: float, tall: int, versions: str) ->
     rows = ([tag, *(tagged(total[key].tags.get(tag)) for key in compared)] for tag in tags)
     parts.append(table(["tag", *titles], rows) + "\n")
     return "\n".join(parts)
+
+
+def by_movement(result: Mapping[str, Table]) -> dict[str, Table]:
+    """Sums over the clips whose name ends in (little) and in (busy)."""
+    out = {}
+    for kind in ("little", "busy"):
+        tables = [counts for clip, counts in result.items() if clip.endswith(f"({kind})")]
+        if tables:
+            out[f"all {kind}"] = pooled(tables)
+    return out
 
 
 def of(counts: Table, key: str) -> str:

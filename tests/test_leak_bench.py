@@ -188,7 +188,15 @@ def test_counts_add_up_over_clips_and_survive_a_file() -> None:
 
 def test_the_page_says_what_was_counted() -> None:
     page = leakpage.page({"c": {"all|auto": counts()}}, 0.95, 24, "this machine")
+    assert "all busy" not in page
     assert "| all | auto | 3 | 2 | 0.2500 | 2 of 2 | 200 | 200 | 2700.0 | 0.0119 | 0.500 + 0.125 |" in page
     assert "| c | 3 of 4 (never: 2), 0.500 + 0.125 |" in page
     assert "| turn | 2 of 2 (never: 2), 200 ms |" in page
     assert "this machine" in page
+
+
+def test_the_page_sums_up_little_and_busy_movement() -> None:
+    clips = {"a (busy)": {"all|auto": counts()}, "b (busy)": {"all|auto": counts()}, "c": {"all|auto": counts()}}
+    page = leakpage.page(clips, 0.95, 24, "")
+    assert "| all busy | 6 of 8 (never: 4), 0.500 + 0.125 |" in page
+    assert "all little" not in page

@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-records", metavar="R.jsonl", help="a record file, made by write at the end of the lane")
     add("-source", metavar="IN", help="the clip before")
     add("-output", metavar="OUT", help="the clip after, whose pixels are compared with the source's")
-    add("-shape", choices=SHAPES, default="rect", help="of regions that name none: the box, or the ellipse in it (rect)")
+    add("-shape", choices=SHAPES, default="rect", help="of regions without one: the box or the ellipse in it (rect)")
     add("-classes", metavar="A,B", help="only objects of these classes (all)")
     add("-min_height", type=_height, default=0.0, metavar="PX", help="only where an object is so high (0)")
     add("-limit", type=_limit, default=LIMIT, metavar="SHARE", help=f"of its area from which it is covered ({LIMIT})")

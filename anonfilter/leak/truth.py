@@ -43,6 +43,7 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class Truth:
     """All objects of one clip. rate: frames a second, None where the file does not say. sha256: of the clip's file.
+    movement: "little", "busy" or another word, "" where the file does not say.
 
     looks: every object-frame, by frame, shares unset. everything: the same before anything was left out by select(), so
     that covering a plate is not over-blur where only faces are asked for.
@@ -55,6 +56,7 @@ class Truth:
     frames: int
     rate: Fraction | None
     cuts: tuple[int, ...]
+    movement: str
     looks: Mapping[int, tuple[Look, ...]]
     everything: Mapping[int, tuple[Look, ...]]
 
@@ -114,7 +116,7 @@ def to_truth(value: Any) -> Truth:
     rows = {n: tuple(looks[n]) for n in sorted(looks)}
     return Truth(
         str(value.get("clip", "")), str(value.get("sha256", "")), width, height, frames, _rate(value.get("rate")), cuts,
-        rows, rows,
+        str(value.get("movement", "")), rows, rows,
     )  # fmt: skip
 
 
