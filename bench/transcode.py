@@ -26,7 +26,8 @@ HERE = Path(__file__).resolve().parent
 GRAPHS = {
     "plain": "zone=x=0:y=0:w=16:h=16,fill",
     "faces5": "detect=faces:every=5,track,interp=pchip,blur=adaptive",
-    "default": "detect=faces:plates,track,interp=pchip,blur=adaptive",
+    "default": "detect=faces:plates:every=auto,track,interp=pchip,blur=adaptive",
+    "auto1s": "detect=faces:plates:every=auto:max=1s,track,interp=pchip,blur=adaptive",
 }
 TARGETS = {"plain": 0.95, "faces5": 0.75}
 

@@ -55,7 +55,7 @@ def test_an_object_in_motion_is_due_where_it_leads() -> None:
 
 
 def test_weak_detections_count_where_a_neighbour_is_sure() -> None:
-    known = seen((0, [face(0, score=0.3)]), (2, [face(2)]), (4, [face(4, score=0.3), face(300, score=0.4)]))
+    known = seen((0, [face(0, score=0.3)]), (2, [face(2)]), (4, [face(4, score=0.3), face(300, score=0.3)]))
     assert known.agree(0, 2)
     assert known.agree(2, 4)
     assert [r.box[0] for r in known.take(0) or ()] == [0]

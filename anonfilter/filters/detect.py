@@ -72,7 +72,7 @@ class Detect(PixelReader):
             min=1, max=1000000, unit="frames", choices=("auto",), per_item=True,
         ),
         Option(
-            "min", "duration", Duration(2), "with every=auto, the shortest step that is tried first",
+            "min", "duration", Duration(0.15, "s"), "with every=auto, the shortest step that is tried first",
             min=0, per_item=True,
         ),
         Option(
