@@ -16,7 +16,7 @@ from anonfilter.leak.truth import load_truth, to_truth
 FOLDER = Path(__file__).resolve().parents[1] / "bench" / "truth"
 GOOD: dict[str, Any] = {
     "clip": "c.mp4", "sha256": "ab", "width": 64, "height": 48, "frames": 9, "rate": "30000/1001", "cuts": [4],
-    "movement": "busy",    "rule": "drawn", "objects": [
+    "movement": "busy", "rule": "drawn", "objects": [
         {"id": 1, "cls": "face", "tags": ["entering"], "note": "n", "doubt": False,
          "boxes": {"2": [1, 2, 11.5, 22], "3": [2, 2, 12, 22]}, "visible": {"3": 0.2}},
         {"id": 2, "cls": "plate", "doubt": True, "boxes": {"3": [30, 30, 40, 35]}},
