@@ -74,7 +74,8 @@ class Auto(Schedule):
     """Looks an adaptive number of frames apart.
 
     Where two neighbouring looks do not agree (something came, went, moved unexpectedly or too far) the frame half way
-    between them is looked at, too, until neighbours agree or are adjacent frames. After looks that agree the step grows
+    between them is looked at, too, until neighbours agree or no more than one frame lies between them, which is covered
+    with what both show. After looks that agree the step grows
     by half, after others and at a cut it is halved; it stays within `least` and `most` frames. At a cut the frames on
     both sides are looked at, and what is on them is not compared.
 
@@ -126,7 +127,7 @@ class Auto(Schedule):
         """Whether the looks at a and b agreed; if not, it was looked between them until neighbours did."""
         if self._agree(a, b):
             return True
-        if b - a > 1:
+        if b - a > 2:
             middle = (a + b) // 2
             self._look(middle)
             self._refine(a, middle)
