@@ -81,3 +81,20 @@ def test_first_command_covers_every_face_and_plate_on_every_frame(tmp_path: Path
         bare = [row for row in rows if row[2] is None or row[2] < 0.95]
         assert not bare, f"{name}: (frame, object, share) {bare}"
     assert by_records.beyond < OUTSIDE * by_records.rest
+
+
+def test_adaptive_looks_give_the_same_file_in_one_pass_and_in_two(tmp_path: Path) -> None:
+    pull_models()
+    graph = "detect=faces:plates:every=auto:threads=1,track,interp,write={},blur"
+    outputs, records = [], []
+    for passes in ("1", "2"):
+        output, kept = tmp_path / f"{passes}.mp4", tmp_path / f"{passes}.jsonl"
+        args = ["-nostats", "-passes", passes, "-threads", "1", "-i", str(CLIP), "-vf", graph.format(kept), str(output)]
+        assert cli.main(args) == 0
+        outputs.append(output.read_bytes())
+        records.append(kept.read_bytes())
+    assert outputs[0] == outputs[1]
+    assert records[0] == records[1]
+    looks = [json.loads(line)["ran"] for line in records[0].splitlines()[1:-1]]
+    for name in ("centerface", "clpdet"):
+        assert 5 < sum(name in ran for ran in looks) < 65, "of 130 frames"
