@@ -1,0 +1,128 @@
+"""What motion vectors and luma searches cost, and how often the codec has none (see optical.py)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import statistics
+import time as clock
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+motion = importlib.import_module("optical_motion")
+optical = importlib.import_module("optical")
+_PAIRS = 5
+
+
+def missing(args: argparse.Namespace) -> None:
+    """Table: object-frames without a vector in the middle of the box, by kind of frame, and how good vectors are.
+
+    The error is of the way from the reference to the frame, against the truth's way between the same frames.
+    """
+    print("| clip | codec | frames I / P / B | object-frames | no vector | on I | on P | on B ", end="")
+    print("| error px, median / .95 | way px, median / .95 | error .95 in sides |")
+    print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for path in args.clips:
+        clip = motion.read(path)
+        tracks, cuts = optical.load(path, args.records, args.reference)
+        none, total = dict.fromkeys("IPB?", 0), dict.fromkeys("IPB?", 0)
+        errors: list[float] = []
+        still: list[float] = []
+        sides: list[float] = []
+        for track in tracks:
+            for n, box in track.truth.items():
+                kind = clip.kinds[n]
+                total[kind] += 1
+                known = False
+                for sign, ref in ((-1, clip.past[n]), (1, clip.future[n])):
+                    shift = None if ref is None else motion.block_shift(clip.vectors[n], box, sign)
+                    known |= shift is not None
+                    if shift is None or ref not in track.truth or any(min(ref, n) < c <= max(ref, n) for c in cuts):
+                        continue
+                    other = track.truth[ref]
+                    way = [(box[i] + box[i + 2] - other[i] - other[i + 2]) / 2 for i in (0, 1)]
+                    errors.append(float(np.hypot(shift[0] - way[0], shift[1] - way[1])))
+                    still.append(float(np.hypot(*way)))
+                    sides.append(errors[-1] / ((box[2] - box[0] + box[3] - box[1]) / 2))
+                none[kind] += not known
+        frames = " / ".join(str(clip.kinds.count(kind)) for kind in "IPB")
+        by_kind = " | ".join(f"{none[k] / total[k]:.3f}" if total[k] else "-" for k in "IPB")
+        count = sum(total.values())
+        quality = "- | - | -"
+        if errors:
+            quality = (
+                f"{np.median(errors):.2f} / {np.quantile(errors, 0.95):.2f} | "
+                f"{np.median(still):.2f} / {np.quantile(still, 0.95):.2f} | {np.quantile(sides, 0.95):.3f}"
+            )
+        share = sum(none.values()) / max(1, count)
+        print(f"| {path.stem} | {clip.codec} | {frames} | {count} | {share:.3f} | {by_kind} | {quality} |", flush=True)
+
+
+def time(args: argparse.Namespace) -> None:
+    """Microseconds for each object-frame, and paired decodes with and without the vectors."""
+    path = args.clips[0]
+    clip = motion.read(path)
+    tracks, cuts = optical.load(path, args.records, args.reference)
+    found = list(optical.gaps(path.stem, tracks, cuts, len(clip.luma), 10))[:30]
+    sums = [motion.integral(plane) for plane in clip.luma]
+    frames = sum(gap.b - gap.a - 1 for gap in found)
+    work: dict[str, Callable[[Any], Any]] = {
+        "vectors": lambda g: motion.vector_path(clip, g.a, g.b, g.guess),
+        "luma": lambda g: motion.luma_path(sums, g.a, g.b, g.guess),
+        "luma chain": lambda g: motion.chain_path(sums, g.a, g.b, g.guess),
+    }
+    for name, run in work.items():
+        rounds = []
+        for _ in range(3):
+            start = clock.perf_counter()
+            for gap in found:
+                run(gap)
+            rounds.append((clock.perf_counter() - start) / frames * 1e6)
+        print(f"{path.stem}: {name}: {min(rounds):.0f} us an object-frame (best of 3, {frames} object-frames, k = 10)")
+    start = clock.perf_counter()
+    for plane in clip.luma[:50]:
+        motion.integral(plane)
+    print(f"{path.stem}: sums of {clip.luma[0].shape}: {(clock.perf_counter() - start) / 50 * 1e6:.0f} us a frame")
+    box = (0, 0, clip.luma[0].shape[1], clip.luma[0].shape[0])
+    start = clock.perf_counter()
+    for plane in sums[:50]:
+        motion.patch(plane, box, (45, 80))
+    print(f"{path.stem}: thumbnail 80 x 45: {(clock.perf_counter() - start) / 50 * 1e6:.0f} us a frame")
+    for other in args.clips[1:]:
+        _export(other)
+
+
+def _export(path: Path) -> None:
+    """Paired decodes, one thread: plain, exporting, exporting and fetching."""
+    ways: dict[str, list[float]] = {"plain": [], "export": [], "export, fetch": []}
+    for _ in range(_PAIRS):
+        for name, times in ways.items():
+            times.append(_decode(path, name != "plain", name.endswith("fetch")))
+    plain = statistics.median(ways["plain"])
+    text = f"{path.stem}: decoding, 1 thread: {plain * 1e3:.2f} ms a frame"
+    for name in ("export", "export, fetch"):
+        pairs = [b - a for a, b in zip(ways["plain"], ways[name], strict=True)]
+        middle, low, high = (v * 1e3 for v in (statistics.median(pairs), min(pairs), max(pairs)))
+        text += f"; {name}: {middle:+.2f} ms ({low:+.2f} .. {high:+.2f})"
+    print(text, flush=True)
+
+
+def _decode(path: Path, export: bool, fetch: bool) -> float:
+    """Seconds a frame."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        if export:
+            stream.codec_context.options = {"flags2": "+export_mvs"}
+        count, start = 0, clock.process_time()
+        for frame in container.decode(stream):
+            if fetch:
+                side = frame.side_data.get("MOTION_VECTORS")
+                if side is not None:
+                    side.to_ndarray()  # type: ignore[attr-defined]
+            count += 1
+        return (clock.process_time() - start) / count
