@@ -123,6 +123,6 @@ def _decode(path: Path, export: bool, fetch: bool) -> float:
             if fetch:
                 side = frame.side_data.get("MOTION_VECTORS")
                 if side is not None:
-                    side.to_ndarray()  # type: ignore[attr-defined]
+                    side.to_ndarray()
             count += 1
         return (clock.process_time() - start) / count

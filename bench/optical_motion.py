@@ -60,7 +60,7 @@ def read(path: Path, vectors: bool = True) -> Clip:
                 rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
                 luma.append(rows[:, : frame.width].copy())
                 side = frame.side_data.get("MOTION_VECTORS")
-                found.append(side.to_ndarray().copy() if side is not None else None)  # type: ignore[attr-defined]
+                found.append(side.to_ndarray().copy() if side is not None else None)
                 kinds.append("IPB"[int(frame.pict_type) - 1] if int(frame.pict_type) in (1, 2, 3) else "?")
                 pts.append(frame.pts or 0)
         place = {p: i for i, p in enumerate(order)}
@@ -146,11 +146,11 @@ def vector_path(clip: Clip, a: int, b: int, guess: Mapping[int, Box]) -> tuple[d
     matrix, right = np.zeros((len(rows), count)), np.zeros((len(rows), 2))
     for i, (m, n, way, weight) in enumerate(rows):
         right[i] = way
-        for k, sign in ((m, -1.0), (n, 1.0)):
+        for k, factor in ((m, -1.0), (n, 1.0)):
             if k in (a, b):
-                right[i] -= sign * centre[k]
+                right[i] -= factor * centre[k]
             else:
-                matrix[i, k - a - 1] = sign
+                matrix[i, k - a - 1] = factor
         matrix[i] *= weight
         right[i] *= weight
     solved = np.linalg.lstsq(matrix, right, rcond=None)[0]
@@ -259,8 +259,8 @@ def chain_path(
         way: dict[int, tuple[float, float]] = {start: (0.0, 0.0)}
         for n in range(start + step, stop, step):
             x, y = way[n - step]
-            before, box = (_shifted(guess[k], x, y) for k in (n - step, n))
-            dx, dy, value, _ = search(sums[n], patch(sums[n - step], before, (side, side)), box, reach)
+            before, here = (_shifted(guess[k], x, y) for k in (n - step, n))
+            dx, dy, value, _ = search(sums[n], patch(sums[n - step], before, (side, side)), here, reach)
             way[n] = (x + dx, y + dy) if value >= FOUND else (x, y)
         places.append(way)
     out: dict[int, Found] = {}

@@ -1,7 +1,7 @@
 """Whether small luma can tell where a detector should look once more (see optical.py).
 
 `trigger`: a box between two looks that is wrong, from a search that fails. `alarm`: something that was not there at
-either look, from thumbnails of 80 x 45.
+either look, from thumbnails.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ optical = importlib.import_module("optical")
 Array = NDArray[np.float64]
 # Margins beyond which a box between counts as wrong: half and all of the face detector's.
 _WRONG = (0.1, 0.15, 0.3)
-_ROWS, _COLUMNS = 45, 80
 _HEIGHTS = ((16, 24), (24, 48), (48, 96))
+_LIMITS = (4, 8, 12, 16, 24, 32)
 _PAST = 8  # gaps whose scores say what is usual in this footage
 
 
@@ -129,9 +129,10 @@ def insert(plane: NDArray[np.uint8], face: NDArray[np.uint8], box: Box) -> NDArr
     return np.round(out).astype(np.uint8)
 
 
-def thumbnail(plane: NDArray[np.uint8]) -> Array:
-    """(45, 80) area means."""
-    return motion.patch(motion.integral(plane), (0, 0, plane.shape[1], plane.shape[0]), (_ROWS, _COLUMNS))  # type: ignore[no-any-return]
+def thumbnail(plane: NDArray[np.uint8], shape: tuple[int, int]) -> Array:
+    """Area means of so many rows and columns."""
+    out: Array = motion.patch(motion.integral(plane), (0, 0, plane.shape[1], plane.shape[0]), shape)
+    return out
 
 
 def difference(now: Array, before: Array, after: Array, share: float) -> dict[str, Array]:
@@ -158,13 +159,13 @@ def score(change: Array, known: NDArray[np.bool_]) -> float:
     return float((free[:-1, :-1] + free[1:, :-1] + free[:-1, 1:] + free[1:, 1:]).max() / 4)
 
 
-def known_cells(boxes: Sequence[Box], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Cells that a known box touches, and one more around."""
-    out = np.zeros((_ROWS, _COLUMNS), bool)
-    height, width = size
+def known_cells(boxes: Sequence[Box], size: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Cells of a thumbnail of that shape that a known box touches, and one more around."""
+    out = np.zeros(shape, bool)
+    sy, sx = (cells / side for cells, side in zip(shape, size, strict=True))
     for x0, y0, x1, y1 in boxes:
-        rows = slice(max(0, int(y0 * _ROWS / height) - 1), max(0, int(y1 * _ROWS / height) + 2))
-        out[rows, max(0, int(x0 * _COLUMNS / width) - 1) : max(0, int(x1 * _COLUMNS / width) + 2)] = True
+        rows = slice(max(0, int(y0 * sy) - 1), max(0, int(y1 * sy) + 2))
+        out[rows, max(0, int(x0 * sx) - 1) : max(0, int(x1 * sx) + 2)] = True
     return out
 
 
@@ -184,13 +185,27 @@ def _pop(rng: np.random.Generator, a: int, k: int, size: tuple[int, int], taken:
     return None
 
 
-def _scores(args: argparse.Namespace, k: int, pool: list[NDArray[np.uint8]]) -> Iterator[tuple[Any, ...]]:
-    """(clip, seconds, height of the pop or None, scores by way) of each gap; each once without, once with one."""
+@dataclass(frozen=True)
+class _Trial:
+    """One gap, without a pop (height None) or with one. scores: largest change by way. hits: whether the frame of the
+    largest change shows the pop. half: whether the frame half way does."""
+
+    clip: str
+    seconds: float
+    scores: dict[str, float]
+    height: float | None = None
+    hits: dict[str, bool] | None = None
+    half: bool = False
+
+
+def _trials(args: argparse.Namespace, k: int, pool: list[NDArray[np.uint8]]) -> Iterator[_Trial]:
+    """Each gap without a cut, once as it is and once with a pop."""
     for path in args.clips:
         clip = motion.read(path, vectors=False)
         tracks, cuts = optical.load(path, None, "truth")
         rng = np.random.default_rng(1)
-        thumbs = [thumbnail(plane) for plane in clip.luma]
+        shape = (args.thumb * 9 // 16, args.thumb)
+        thumbs = [thumbnail(plane, shape) for plane in clip.luma]
         size = clip.luma[0].shape
         past: dict[str, list[float]] = {"plain": [], "tolerant": []}
         for a in range(0, len(clip.luma) - k, k):
@@ -199,56 +214,70 @@ def _scores(args: argparse.Namespace, k: int, pool: list[NDArray[np.uint8]]) -> 
             taken = [t.truth[n] for t in tracks for n in range(a, a + k + 1) if n in t.truth]
             # The looks' objects are known, at the looks and between.
             seen = [t for t in tracks if a in t.truth or a + k in t.truth]
-            known = known_cells([b for t in seen for n, b in t.truth.items() if a <= n <= a + k], size)
-            pop = _pop(rng, a, k, size, taken)
-            face = pool[int(rng.integers(len(pool)))]
-            for item in (None, pop):
-                worst = {"plain": 0.0, "tolerant": 0.0}
+            known = known_cells([b for t in seen for n, b in t.truth.items() if a <= n <= a + k], size, shape)
+            usual = {f"{name}, against the usual": 2 + float(np.median(v[-_PAST:] or [0])) for name, v in past.items()}
+            face, pop = pool[int(rng.integers(len(pool)))], _pop(rng, a, k, size, taken)
+            for item in (None, pop) if pop else (None,):
+                shown = {item.start + i: box for i, box in enumerate(item.boxes)} if item else {}
+                best: dict[str, tuple[float, int]] = {}
                 for n in range(a + 1, a + k):
-                    now = thumbs[n]
-                    if item and item.start <= n < item.start + len(item.boxes):
-                        now = thumbnail(insert(clip.luma[n], face, item.boxes[n - item.start]))
+                    now = thumbnail(insert(clip.luma[n], face, shown[n]), shape) if n in shown else thumbs[n]
                     for name, change in difference(now, thumbs[a], thumbs[a + k], (n - a) / k).items():
-                        worst[name] = max(worst[name], score(change, known))
-                usual = {n: worst[n] / (2 + float(np.median(v[-_PAST:] or [0]))) for n, v in past.items()}
-                scores = {**worst, **{f"{n}, against the usual": v for n, v in usual.items()}}
+                        best[name] = max(best.get(name, (-1.0, 0)), (score(change, known), n))
+                for name, value in usual.items():
+                    largest, n = best[name.split(",")[0]]
+                    best[name] = largest / value, n
+                scores = {name: value for name, (value, _) in best.items()}
                 if item is None:
-                    for name, value in worst.items():
-                        past[name].append(value)
-                    yield path.stem, k / clip.rate, None, scores
-                elif item:
-                    yield path.stem, k / clip.rate, item.height, scores
+                    for name, values in past.items():
+                        values.append(scores[name])
+                    yield _Trial(path.stem, k / clip.rate, scores)
+                else:
+                    hits = {name: n in shown for name, (_, n) in best.items()}
+                    yield _Trial(path.stem, k / clip.rate, scores, item.height, hits, a + k // 2 in shown)
 
 
 def alarm(args: argparse.Namespace) -> None:
-    """Table: share of the faces that show between two looks only that is noticed, against false alarms a minute."""
+    """Tables: share of the faces that show between two looks only that one look at the frame of the largest change
+    would meet, against false alarms."""
     pool = faces(args)
-    print(f"{len(pool)} different faces, one in a gap, 3 frames or longer, 16 to 96 high; seed 1")
+    print(f"{len(pool)} faces, one in a gap, 3 frames or longer, 16 to 96 high; seed 1; thumbnails {args.thumb} wide\n")
     heights = " | ".join(f"{low}-{high}" for low, high in _HEIGHTS)
-    print(f"| k | clips | way | gaps | false alarms a minute | caught | {heights} |")
-    print("| ---: | --- | --- | ---: | ---: | ---: |" + " ---: |" * len(_HEIGHTS))
-    for k in args.k:
-        rows = list(_scores(args, k, pool))
-        names = list(dict.fromkeys(row[0] for row in rows))
-        for group in (None, *names):
-            mine = [row for row in rows if group in (None, row[0])]
-            quiet, loud = [r for r in mine if r[2] is None], [r for r in mine if r[2] is not None]
-            minutes = sum(r[1] for r in quiet) / 60
-            for way in quiet[0][3]:
-                if group is not None and "usual" in way:
-                    continue
-                values = np.sort([r[3][way] for r in quiet])[::-1]
-                for rate in (1, 3, 10, 20) if group is None else (3, 10):
-                    allowed = int(rate * minutes)
-                    if allowed >= len(values) or (group is not None and allowed == 0):
-                        continue
-                    limit = values[allowed]
-                    caught = np.array([r[3][way] > limit for r in loud])
-                    high = np.array([r[2] for r in loud])
-                    parts = [caught[(high >= low) & (high < top)] for low, top in _HEIGHTS]
-                    by_height = " | ".join(f"{p.mean():.2f}" if len(p) else "-" for p in parts)
-                    print(
-                        f"| {k} | {group or 'all'} | {way} | {len(quiet)} | {allowed / minutes:.1f} "
-                        f"| {caught.mean():.2f} | {by_height} |",
-                        flush=True,
-                    )
+    trials = {k: list(_trials(args, k, pool)) for k in args.k}
+    print(f"| k | way | false alarms a minute | in gaps | caught | {heights} |")
+    print("| ---: | --- | ---: | ---: | ---: |" + " ---: |" * len(_HEIGHTS))
+    for k, rows in trials.items():
+        quiet, loud = [r for r in rows if r.height is None], [r for r in rows if r.height is not None]
+        minutes = sum(r.seconds for r in quiet) / 60
+        half = _shares([r.half for r in loud], loud)
+        print(f"| {k} | a look half way | {len(quiet) / minutes:.1f} | 1.00 | {half} |")
+        for way in quiet[0].scores:
+            values = np.sort([r.scores[way] for r in quiet])[::-1]
+            for rate in (1, 3, 10, 20):
+                allowed = min(int(rate * minutes), len(values) - 1)
+                caught = _shares(_caught(loud, way, values[allowed]), loud)
+                print(f"| {k} | {way} | {allowed / minutes:.1f} | {allowed / len(quiet):.2f} | {caught} |")
+    print("\n`tolerant`, by threshold in luma steps: share of the gaps with a false alarm / caught\n")
+    print("| k | clip | gaps |" + "".join(f" {limit} |" for limit in _LIMITS))
+    print("| ---: | --- | ---: |" + " ---: |" * len(_LIMITS))
+    for k, rows in trials.items():
+        for name in dict.fromkeys(r.clip for r in rows):
+            quiet = [r for r in rows if r.clip == name and r.height is None]
+            loud = [r for r in rows if r.clip == name and r.height is not None]
+            cells = [
+                f"{np.mean([r.scores['tolerant'] > limit for r in quiet]):.2f} / "
+                f"{np.mean(_caught(loud, 'tolerant', limit)) if loud else np.nan:.2f}"
+                for limit in _LIMITS
+            ]
+            print(f"| {k} | {name} | {len(quiet)} | {' | '.join(cells)} |")
+
+
+def _caught(loud: Sequence[_Trial], way: str, limit: float) -> list[bool]:
+    return [r.scores[way] > limit and r.hits is not None and r.hits[way] for r in loud]
+
+
+def _shares(caught: Sequence[bool], loud: Sequence[_Trial]) -> str:
+    """Cells of a table: all, and by height."""
+    right, high = np.array(caught), np.array([r.height for r in loud], float)
+    parts = [right, *(right[(high >= low) & (high < top)] for low, top in _HEIGHTS)]
+    return " | ".join(f"{part.mean():.2f}" if len(part) else "-" for part in parts)

@@ -169,9 +169,9 @@ def test_alarm_sees_what_is_new_and_not_what_is_known() -> None:
     ground = np.full((360, 640), 100, np.uint8)
     face = np.random.default_rng(2).integers(120, 250, (60, 48)).astype(np.uint8)
     place = (300.0, 100.0, 348.0, 160.0)
-    before = trigger.thumbnail(ground)
-    now = trigger.thumbnail(trigger.insert(ground, face, place))
-    free, known = trigger.known_cells([], (360, 640)), trigger.known_cells([place], (360, 640))
+    before = trigger.thumbnail(ground, (45, 80))
+    now = trigger.thumbnail(trigger.insert(ground, face, place), (45, 80))
+    free, known = (trigger.known_cells(boxes, (360, 640), (45, 80)) for boxes in ([], [place]))
     for name, change in trigger.difference(now, before, before, 0.5).items():
         assert trigger.score(change, free) > 40, name
         assert trigger.score(change, known) < 2, name
