@@ -191,6 +191,7 @@ def measure(gap: Gap, clip: Any, sums: Mapping[int, Array]) -> dict[int, Any]:
         for name, found in (("luma", direct[n]), ("luma chain", chain[n])):
             ways[name] = plain if found.centre is None else [sized(found.centre, w, h)]
             ways[f"{name} + interp"] = [*ways[name], *plain] if found.centre is not None else plain
+        ways["luma chain, blended + interp"] = [sized(chain[n].blend, w, h), *plain]
         ways["luma + interp, else hold"] = held if direct[n].centre is None else ways["luma + interp"]
         ways["nearest look"] = [gap.guess[gap.a if n - gap.a <= gap.b - n else gap.b]]
     return direct  # type: ignore[no-any-return]

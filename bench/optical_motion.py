@@ -222,11 +222,12 @@ def search(sums: Array, template: Array, box: Box, reach: int = REACH) -> tuple[
 
 @dataclass
 class Found:
-    """What a search says of a frame. centre: None where it found nothing for sure. at: correlation at the guess with
-    the templates of the look before and after."""
+    """What a search says of a frame. centre: None where both directions do not agree. at: correlation at the guess with
+    the templates of the look before and after. blend: the directions' places blended by distance, agreed or not."""
 
     centre: Array | None
-    at: tuple[float, float]
+    at: tuple[float, float] = (0.0, 0.0)
+    blend: Array | None = None
 
 
 def luma_path(
@@ -268,7 +269,8 @@ def chain_path(
         box, share = guess[n], (n - a) / (b - a)
         forward, backward = np.array(places[0][n]), np.array(places[1][n])
         near = np.hypot(*(forward - backward)) <= APART * (box[2] - box[0] + box[3] - box[1]) / 2
-        out[n] = Found(_centre(box) + (1 - share) * forward + share * backward if near else None, (0.0, 0.0))
+        blend = _centre(box) + (1 - share) * forward + share * backward
+        out[n] = Found(blend if near else None, blend=blend)
     return out
 
 
