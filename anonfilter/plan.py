@@ -223,6 +223,9 @@ def _find_shots(lane: list[RecordLane]) -> None:
     names = [item.name for item in lane]
     if "detect" in names and "track" in names and not {"scene", "read"}.intersection(names):
         lane.insert(names.index("detect"), Scene(Options({option.name: option.default for option in Scene.options})))
+    for i, item in enumerate(lane):
+        if isinstance(item, Scene):
+            item.pictures = "detect" in (after.name for after in lane[i:])
 
 
 def _extend_at_edges(lane: list[RecordLane]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in luma samples of the coded frame; x1 and y1 exclusive. May reach over the frame's edge."""
@@ -45,7 +46,8 @@ class FrameRecord:
     t: seconds since the container's start. ran: names of the models that looked at this frame; empty means
     that nobody looked, which is not the same as nothing found. looked: whether regions are the outcome of a look
     (also true of a frame that a record file speaks of). cut: the frame begins a new shot. fade: it belongs to a gradual
-    transition, of which one frame is the cut (see shots.Shots).
+    transition, of which one frame is the cut (see shots.Shots). picture: small luma picture (H, W) float32 that scene
+    made for the filters after it, None where nobody did or all are done with it; not part of a record file.
     """
 
     n: int
@@ -55,6 +57,7 @@ class FrameRecord:
     regions: list[Region] = field(default_factory=list)
     cut: bool = False
     fade: bool = False
+    picture: Any = None
 
     @property
     def looked(self) -> bool:

@@ -80,12 +80,20 @@ class Auto(Schedule):
     both sides are looked at, and what is on them is not compared.
 
     agree: whether the looks at frames a < b, both looked at and none between them, show the same objects.
+    novel: where they agree, a frame between them that shows something else, or None (novelty.Novelty.between). It is
+    looked at, and if that look does not agree with both, between them, too. Nothing is asked of what is left then.
     """
 
     def __init__(
-        self, look: Callable[[int], None], agree: Callable[[int, int], bool], least: int, most: int
+        self,
+        look: Callable[[int], None],
+        agree: Callable[[int, int], bool],
+        least: int,
+        most: int,
+        novel: Callable[[int, int], int | None] | None = None,
     ) -> None:
         super().__init__(look)
+        self._novel = novel
         self._agree, self._least, self._most = agree, min(least, most), most
         self._step, self._anchor = self._least, -1
 
@@ -123,10 +131,16 @@ class Auto(Schedule):
         self._step = min(self._most, self._step + (self._step + 1) // 2) if calm else max(self._least, self._step // 2)
         self._anchor = self._looked = n
 
-    def _refine(self, a: int, b: int) -> bool:
-        """Whether the looks at a and b agreed; if not, it was looked between them until neighbours did."""
+    def _refine(self, a: int, b: int, ask: bool = True) -> bool:
+        """Whether the looks at a and b agreed and nothing else was found between them; if not, it was looked between
+        them until neighbours agreed. ask: also look where something is new."""
         if self._agree(a, b):
-            return True
+            new = self._novel(a, b) if ask and self._novel is not None else None
+            if new is None:
+                return True
+            self._look(new)
+            before = self._refine(a, new, False)
+            return self._refine(new, b, False) and before
         if b - a > 2:
             middle = (a + b) // 2
             self._look(middle)

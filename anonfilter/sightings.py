@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anonfilter import assoc
-from anonfilter.motion import overlap
+from anonfilter.motion import overlap, union
 from anonfilter.records import Box, Region
 
 # Boxes of two looks may be one object's if they overlap so much, or their centres are so many mean sides apart, and
@@ -57,6 +57,12 @@ class Sightings:
         """The regions of frame n that count, None if there was no look at it. What is not compared any more may go."""
         look = self._looks.pop(n, None)
         return None if look is None else [item.region for item in look if item.sure]
+
+    def ways(self, a: int, b: int) -> list[Box]:
+        """Where the objects of two looks that agree were seen and, of those that pair, were between them."""
+        before, after = self._looks[a], self._looks[b]
+        between = [union(item.region.box, item.after(a - b)) for item in after if item.velocity is not None]
+        return [*(item.region.box for item in (*before, *after)), *between]
 
     def agree(self, a: int, b: int) -> bool:
         """Whether the looks at frames a < b show the same objects, each about where it was due. Weak detections that

@@ -30,6 +30,7 @@ FLOORS = {
     "anonfilter.assoc": 2,
     "anonfilter.motion": 2,
     "anonfilter.shots": 2,
+    "anonfilter.novelty": 2,
     "anonfilter.sampling": 2,
     "anonfilter.sightings": 2,
     "anonfilter.transitions": 2,

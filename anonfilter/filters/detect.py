@@ -16,6 +16,7 @@ from anonfilter.models import catalog
 from anonfilter.models.catalog import Model
 from anonfilter.models.detector import Detector
 from anonfilter.models.family import Detection
+from anonfilter.novelty import Novelty
 from anonfilter.options import Duration, Option
 from anonfilter.records import FrameRecord, Region
 from anonfilter.sampling import Auto, Every, Schedule
@@ -23,6 +24,9 @@ from anonfilter.sightings import Sightings
 
 # With every=auto a detection counts from this share of its threshold on where a neighbouring look has a sure one.
 _WEAK = 0.5
+# Luma steps from which something is new between two looks, and the fewest frames between them that are worth asking
+# about: bench/optical.md.
+_NEW, _SHORT = 12.0, 4
 
 
 class Detect(PixelReader):
@@ -79,6 +83,12 @@ class Detect(PixelReader):
             "max", "duration", Duration(0.5, "s"),
             "with every=auto, the longest step: what comes and goes within it is not seen", min=0, per_item=True,
         ),
+        Option(
+            "new", "float", _NEW,
+            "with every=auto behind scene, look once more between two looks where the picture changed by so many luma "
+            "steps against both; 0: do not",
+            min=0, max=255, per_item=True,
+        ),
         Option("classes", "list", None, "keep only these classes (default: all)", per_item=True),
         Option("device", "string", None, "where the nets run: cpu (default: the run's device)"),
         Option("engine", "enum", "auto", "what runs the nets", choices=ENGINES),
@@ -123,7 +133,11 @@ class Detect(PixelReader):
             for given, row in self._resolved().items():
                 look = self._load(given, row, env)
                 self._looks.append(look)
-                look.schedule = self._schedule(given, env.stream, partial(self._look, look), look.sightings.agree)
+                limit = self._option(given, "new")
+                look.novelty = Novelty(limit, (env.stream.width, env.stream.height)) if limit else None
+                look.schedule = self._schedule(
+                    given, env.stream, partial(self._look, look), look.sightings.agree, look.novel
+                )
                 env.models_used.append((row.name, row.sha256))
         except ModelError as error:
             self.close()
@@ -139,6 +153,10 @@ class Detect(PixelReader):
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Look where a model's turn has come. Raises ModelError if a net fails."""
         self._waiting.append(record)
+        for look in self._looks:
+            if look.novelty is not None and record.picture is not None:
+                look.novelty.add(record.n, record.picture)
+        record.picture = None
         return list(self._settled(min(look.schedule.push(record.n, record.cut) for look in self._looks)))
 
     def flush(self) -> Iterable[FrameRecord]:
@@ -153,6 +171,8 @@ class Detect(PixelReader):
             record = self._waiting.popleft()
             for look in self._looks:
                 found = look.sightings.take(record.n)
+                if look.novelty is not None:
+                    look.novelty.forget(record.n + 1)
                 if found is not None:
                     record.regions = [*record.regions, *found]
                     record.ran = (*record.ran, look.detector.model.name)
@@ -172,14 +192,19 @@ class Detect(PixelReader):
         look.sightings.add(n, look.regions(found, frame.size))
 
     def _schedule(
-        self, given: str, stream: StreamInfo, look: Callable[[int], None], agree: Callable[[int, int], bool]
+        self,
+        given: str,
+        stream: StreamInfo,
+        look: Callable[[int], None],
+        agree: Callable[[int, int], bool],
+        novel: Callable[[int, int], int | None] | None = None,
     ) -> Schedule:
         """When the model of that name looks."""
         every = self._option(given, "every")
         if every != "auto":
             return Every(look, every)
         least, most = (max(1, self._option(given, name).frames(stream.rate)) for name in ("min", "max"))
-        return Auto(look, agree, least, most)
+        return Auto(look, agree, least, most, novel)
 
     def _resolved(self) -> dict[str, Model]:
         """The catalogue's rows by the names that the user wrote."""
@@ -248,6 +273,13 @@ class _Look:
     classes: frozenset[str]
     sightings: Sightings
     schedule: Schedule = field(init=False)
+    novelty: Novelty | None = None
+
+    def novel(self, a: int, b: int) -> int | None:
+        """A frame between two looks that agree which shows something that neither does, see Novelty.between."""
+        if self.novelty is None or b - a <= _SHORT:
+            return None
+        return self.novelty.between(a, b, self.sightings.ways(a, b))
 
     def regions(self, found: Iterable[Detection], size: tuple[int, int]) -> list[Region]:
         """Detections as regions: grown, not clipped, without those that lie wholly outside of the frame."""

@@ -27,6 +27,9 @@ class Scene(PixelReader):
     detect where a graph has track and none of its own.
     """
 
+    pictures = False
+    """Whether records carry their picture to a detect behind (set by the planner)."""
+
     name = "scene"
     help = "Find shot transitions; no track, interpolation or smoothing crosses one."
     origin = False
@@ -62,7 +65,10 @@ class Scene(PixelReader):
         if self.opts["method"] == "off":
             return (record,)
         self._waiting.append(record)
-        return list(self._marked(self._content.push(self._thumb(record.n))))
+        picture = self._thumb(record.n)
+        if self.pictures:
+            record.picture = picture.copy()
+        return list(self._marked(self._content.push(picture)))
 
     def flush(self) -> Iterable[FrameRecord]:
         """The last ones."""
