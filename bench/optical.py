@@ -4,6 +4,7 @@
     python bench/optical.py missing CLIP...                       how often the codec has no vectors for an object
     python bench/optical.py trigger CLIP... [--records FOLDER]    does a failed luma search tell a wrong box?
     python bench/optical.py alarm CLIP...                         something new between two looks, from thumbnails
+    python bench/optical.py looks CLIP... --records FOLDER        looks of every=auto with and without the alarm
     python bench/optical.py time CLIP... [--export CLIP]          microseconds, and what exporting vectors costs
 
 CLIP is a video with a truth file beside it or in bench/truth, its format as bench/truth/README.md says. A look is the
@@ -290,7 +291,7 @@ def covers(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("covers", "missing", "trigger", "alarm", "time"))
+    parser.add_argument("what", choices=("covers", "missing", "trigger", "alarm", "looks", "time"))
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--records", type=Path, help="folder of record files: the looks are what a net found")
     parser.add_argument("--reference", choices=("truth", "net"), default="truth")
@@ -299,10 +300,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--due", action="store_true", help="only gaps that detect=every=auto would leave alone")
     parser.add_argument("--thumb", type=int, default=80, help="width of the thumbnails for alarm, 16:9")
     args = parser.parse_args(argv)
-    home = {"missing": "optical_cost", "time": "optical_cost", "trigger": "optical_trigger", "alarm": "optical_trigger"}
+    home = {"trigger": "optical_trigger", "alarm": "optical_trigger"}
     run: Callable[[argparse.Namespace], None] = covers
-    if args.what in home:
-        run = getattr(importlib.import_module(home[args.what]), args.what)
+    if args.what != "covers":
+        run = getattr(importlib.import_module(home.get(args.what, "optical_cost")), args.what)
     run(args)
     return 0
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import statistics
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
+from anonfilter.novelty import Novelty
+from anonfilter.records import Region
+from anonfilter.sampling import Auto
+from anonfilter.sightings import Sightings
+
 motion = importlib.import_module("optical_motion")
 optical = importlib.import_module("optical")
+trigger = importlib.import_module("optical_trigger")
 _PAIRS = 5
 
 
@@ -60,6 +67,49 @@ def missing(args: argparse.Namespace) -> None:
             )
         share = sum(none.values()) / max(1, count)
         print(f"| {path.stem} | {clip.codec} | {frames} | {count} | {share:.3f} | {by_kind} | {quality} |", flush=True)
+
+
+def looks(args: argparse.Namespace) -> None:
+    """Table: looks of detect=every=auto with and without `new`, from a net's records of every frame."""
+    print("| clip | frames | max | looks, new=0 | new=12 | new=24 |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for path in args.clips:
+        clip = motion.read(path, vectors=False)
+        _, cuts = optical.load(path, args.records, "truth")
+        lines = [json.loads(line) for line in (args.records / f"{path.stem}.jsonl").read_text().splitlines()]
+        seen = {k["n"]: [Region(tuple(d["box"]), d["cls"], d["score"]) for d in k["det"]] for k in lines if "n" in k}
+        height, width = clip.luma[0].shape
+        pictures = [trigger.thumbnail(plane, (36, 64)).astype(np.float32) for plane in clip.luma]
+        for seconds in (0.5, 1.0):
+            most = seconds * clip.rate
+            counts = [str(_auto(seen, pictures, set(cuts), (width, height), most, limit)) for limit in (0, 12, 24)]
+            print(f"| {path.stem} | {len(pictures)} | {seconds} s | {' | '.join(counts)} |", flush=True)
+
+
+def _auto(
+    seen: Mapping[int, Sequence[Region]],
+    pictures: Sequence[Any],
+    cuts: set[int],
+    size: tuple[int, int],
+    most: float,
+    limit: float,
+) -> int:
+    """Frames that the real schedule looks at."""
+    sightings, new, done = Sightings(0.2), Novelty(limit, size), list[int]()
+
+    def look(n: int) -> None:
+        done.append(n)
+        sightings.add(n, seen.get(n, []))
+
+    def novel(a: int, b: int) -> int | None:
+        return new.between(a, b, sightings.ways(a, b)) if limit and b - a > 4 else None
+
+    auto = Auto(look, sightings.agree, max(1, round(0.3 * most)), round(most), novel)
+    for n, picture in enumerate(pictures):
+        new.add(n, picture)
+        new.forget(auto.push(n, n in cuts))
+    auto.flush()
+    return len(done)
 
 
 def time(args: argparse.Namespace) -> None:

@@ -30,9 +30,10 @@ _PAST = 8  # gaps whose scores say what is usual in this footage
 
 
 def trigger(args: argparse.Namespace) -> None:
-    """Table: how well each sign tells the gaps with a box that needs more than a margin. beyond: the threshold at 10 %."""
+    """Table: how well each sign tells the gaps with a box that needs more than a margin. beyond: threshold at 10 %."""
     clips: dict[Any, Any] = {}
-    print("| k | covered by | wrong if need > | gaps | wrong | sign | ROC area | caught at 5 % false | 10 % | 20 % | beyond |")
+    print("| k | covered by | wrong if need > | gaps | wrong | sign | ROC area | caught at 5 % false ", end="")
+    print("| 10 % | 20 % | beyond |")
     print("| ---: | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for k in args.k:
         rows: list[tuple[dict[str, float], dict[str, float]]] = []
