@@ -130,7 +130,7 @@ def test_auto_looks_once_more_where_something_is_new(seed: int) -> None:
     assert set(told) <= set(looks)
     order = sorted(looks)
     for a, b in itertools.pairwise(order):
-        assert b == a + 1 or state[a] == state[b] or any(a < cut <= b for cut in cuts)
+        assert b <= a + 2 or state[a] == state[b] or any(a < cut <= b for cut in cuts)
     without: list[int] = []
     for target, ask in ((without, None), (silent := [], lambda a, b: None)):
         auto = Auto(target.append, lambda a, b: bool(state[a] == state[b]), least, most, ask)
@@ -175,7 +175,9 @@ def test_a_face_that_shows_for_half_a_second_between_two_looks_is_found(tmp_path
         seen[new] = {k["n"]: [d["cls"] for d in k["det"]] for k in lines if "n" in k and k["ran"]}
     assert not any(seen[0].values()), "the clip does not show what it should: plain auto met the face"
     assert not set(range(36, 47)) & set(seen[0])
-    assert all(seen[12].get(n) == ["face"] for n in (36, 46))
+    met = [n for n in range(36, 47) if seen[12].get(n) == ["face"]]
+    assert met[0] <= 37
+    assert met[-1] >= 45
     assert len(seen[12]) <= len(seen[0]) + 12
 
 
