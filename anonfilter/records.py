@@ -20,7 +20,8 @@ class Region:
     track: id of the track it belongs to, None before tracking. shape: "rect", "ellipse", or None for the pixel
     writer's own default. poly: corner points ((x, y), ...) in luma samples, informative. mask: run lengths of a
     bitmap over the integer box, row by row, starting with a run of zeros. deleted: removed by hand; it is kept so
-    that interpolation does not fill it in again, and never drawn.
+    that interpolation does not fill it in again, and never drawn. due: made between two looks that agree on where the
+    object went, so that it tells where it is (not kept in record files).
     """
 
     box: Box
@@ -32,6 +33,7 @@ class Region:
     poly: tuple[tuple[float, float], ...] | None = None
     mask: tuple[int, ...] | None = None
     deleted: bool = False
+    due: bool = field(default=False, compare=False)
 
     def with_(self, **changes: object) -> Region:
         """A copy with the named fields changed."""

@@ -192,11 +192,12 @@ class Interp(RecordFilter):
         knots, at, wanted = key
         states = np.array([[_state(box) for box in gap.boxes] for gap in group]).swapaxes(0, 1)
         boxes = path(self.opts["method"], np.array(knots, float), states, at, np.array(wanted, float)).tolist()
-        apart = [gap for gap in group if not gap.agrees(knots, at)]
+        agrees = [gap.agrees(knots, at) for gap in group]
+        apart = [gap for gap, due in zip(group, agrees, strict=True) if not due]
         for n, row in zip(wanted, boxes, strict=True):
             share = (n - start) / (knots[at + 1] - start)
-            made = [between(g.a, g.b, share, tuple(box)) for g, box in zip(group, row, strict=True)]
-            self._waiting[n].regions.extend(made)
+            for gap, box, due in zip(group, row, agrees, strict=True):
+                self._waiting[n].regions.append(between(gap.a, gap.b, share, tuple(box)).with_(due=due))
             for gap in apart:
                 self._waiting[n].regions.extend(gap.held(knots, at, n))
 
