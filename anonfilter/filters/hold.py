@@ -23,10 +23,9 @@ class Hold(RecordFilter):
     A frame counts as looked at by each model alone: where plates are looked for on every frame and faces on
     every fifth, the frames between are held for faces. Left out are regions of a track that has one of its
     own on the frame in about the same place (also one removed by hand: that was a person's decision; a grown one does
-    not count, it is a guess about an end) or one between two looks that agree on its way (Region.due), zones, grown regions
-    and removed ones. A track that went far from one look to the next, unexpectedly, may have jumped from one object to
-    another, so its looks are held as well. Held regions have src
-    "interp".
+    not count, it is a guess about an end) or one between two looks that agree on its way (Region.due), zones,
+    grown regions and removed ones. A track that went far from one look to the next, unexpectedly, may have jumped
+    from one object to another, so its looks are held as well. Held regions have src "interp".
 
     gap: most frames from one look to the next. models: names of those that must have run; any others that are
     met count from then on.
