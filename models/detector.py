@@ -16,8 +16,11 @@ from anonfilter.infer import Session, open_session
 from anonfilter.infer.onnxgraph import Dim
 from anonfilter.kernels import ops
 from anonfilter.models.catalog import Log, Model, read_info
-from anonfilter.models.family import Detection, Size, default_room, fit_size, load_family
+from anonfilter.models.family import Detection, Family, Size, default_room, fit_size, load_family
 from anonfilter.models.nms import nms
+
+Square = tuple[int, int, int]
+"""x0, y0, side in luma samples of the coded frame."""
 
 _FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
@@ -131,23 +134,7 @@ class Detector:
         self.close()
 
     def _look(self, look: _Look, frame: Frame, stream: StreamInfo, thresh: float) -> list[Detection]:
-        model = self.model
-        _, letterbox = ops.letterbox(
-            frame.planes(),
-            frame.fmt,
-            look.size,
-            matrix=matrix(stream),
-            full_range=stream.color_range == _FULL_RANGE or frame.fmt.name.startswith("yuvj"),
-            rotation=stream.rotation,
-            hflip=stream.hflip,
-            bgr=model.bgr,
-            mean=model.mean,
-            scale=model.scale,
-            pad=model.pad,
-            room=look.room,
-            out=look.tensor[0],
-        )
-        return self._family.decode(look.session.run(look.tensor), letterbox, look.size, thresh)
+        return _run(self.model, self._family, look, frame, stream, thresh, look.room)
 
     def _is_close_up(self, item: Detection) -> bool:
         x0, y0, x1, y1 = item.box
@@ -169,6 +156,90 @@ class _Look:
     room: Size | None
     session: Session
     tensor: npt.NDArray[np.float32]
+
+
+class CropDetector:
+    """Finds a model's objects in square parts of frames, each fitted into one small tensor.
+
+    side: of the tensor, in samples, rounded up to what the net takes; a net whose file fixes its input keeps that.
+    thresh: score from which a detection is given. threads, engine, device: see infer.open_session. Raises ModelError.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        side: int,
+        thresh: float,
+        *,
+        threads: int = 0,
+        engine: str = "auto",
+        device: str = "cpu",
+        log: Log | None = None,
+    ) -> None:
+        kind = load_family(model.family)
+        path = model.path(log)
+        up = -(-side // kind.stride) * kind.stride
+        size = (None if kind.any_size else _fixed(read_info(path).inputs[0].dims)) or (up, up)
+        shape = (1, 3, size[1], size[0])
+        session = open_session(path, shapes={"": shape}, device=device, threads=threads, engine=engine)
+        self.model, self._thresh, self._family = model, thresh, kind(model.classes, model.nms)
+        self._tensor = _Look(size, None, session, np.empty(shape, np.float32))
+
+    @property
+    def size(self) -> Size:
+        """(width, height) of the tensor."""
+        return self._tensor.size
+
+    def __call__(self, frame: Frame, stream: StreamInfo, square: Square) -> list[Detection]:
+        """Objects in a square of the frame, best first; boxes on the frame, as the net gives them, without margin.
+
+        square: x0, y0 and side in luma samples of the coded frame. Where it reaches over the frame's edge the tensor
+        has plain border, as for Detector's coarse look, so that the scale does not depend on where the square lies. One
+        that has nothing of the frame gives nothing. Raises ModelError if the net fails.
+        """
+        x0, y0, side = square
+        width, height = frame.size
+        crop = max(0, x0), max(0, y0), min(width, x0 + side), min(height, y0 + side)
+        if crop[0] >= crop[2] or crop[1] >= crop[3]:
+            return []
+        least = min(self.size)
+        across, down = (max(1, -(-least * (crop[i + 2] - crop[i]) // side)) for i in (0, 1))
+        room = (down, across) if stream.rotation in (90, 270) else (across, down)
+        return _run(self.model, self._family, self._tensor, frame, stream, self._thresh, room, crop)
+
+    def close(self) -> None:
+        """Free the session."""
+        self._tensor.session.close()
+
+
+def _run(
+    model: Model,
+    family: Family,
+    look: _Look,
+    frame: Frame,
+    stream: StreamInfo,
+    thresh: float,
+    room: Size | None,
+    crop: tuple[int, int, int, int] | None = None,
+) -> list[Detection]:
+    """One run of a net on a frame or its part `crop`."""
+    _, letterbox = ops.letterbox(
+        frame.planes(),
+        frame.fmt,
+        look.size,
+        matrix=matrix(stream),
+        full_range=stream.color_range == _FULL_RANGE or frame.fmt.name.startswith("yuvj"),
+        rotation=stream.rotation,
+        hflip=stream.hflip,
+        bgr=model.bgr,
+        mean=model.mean,
+        scale=model.scale,
+        pad=model.pad,
+        crop=crop,
+        room=room,
+        out=look.tensor[0],
+    )
+    return family.decode(look.session.run(look.tensor), letterbox, look.size, thresh)
 
 
 def matrix(stream: StreamInfo) -> str:
