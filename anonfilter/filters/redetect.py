@@ -27,6 +27,7 @@ _SAME = 0.5
 _TRIED = 0.7
 # A velocity is fitted to at most so many sightings, none farther from the end than so many frames.
 _SIGHTINGS, _SPAN = 5, 15
+_NEVER = float("inf")
 # Side of the square that is looked at, in longer sides of the box (which has its margin): a face is then a quarter of
 # the tensor's side, and may be three quarters of its box off. Enlarged at most so many times.
 _CONTEXT, _ENLARGE = 2.5, 4
@@ -106,7 +107,8 @@ class Redetect(PixelReader):
     def lookahead(self, stream: StreamInfo) -> int | None:
         """A track that is not seen for `time` has ended; one that was not seen for `time` begins, and frames so far
         back must still be here."""
-        return 2 * self.opts["time"].frames(stream.rate)
+        time: int = self.opts["time"].frames(stream.rate)
+        return 2 * time
 
     def open(self, env: Env) -> None:
         """Load the nets. Raises ModelError for a net that cannot be had or run."""
@@ -290,18 +292,29 @@ class Redetect(PixelReader):
                 return False
             self._spare -= 1
             found = self._found(detector, n, _square(hull, like.box, min(detector.size)), line)
-            costs = assoc.cost(
-                assoc.as_array(due), assoc.as_array([region.box for region in found]),
-                min_iou=_MIN_IOU, reach=_DIST, size=_SIZE,
-            )  # fmt: skip
-            least = costs.min(axis=0, initial=float("inf"))
-            if len(found) and least.min() < float("inf"):
-                region = found[int(least.argmin())].with_(track=line.number, shape=like.shape)
-                line.seen[n] = region
-                self._waiting[n].regions = [*self._waiting[n].regions, region]
-                return True
+            costs = [_cost(due, region) for region in found]
+            if costs and min(costs) < _NEVER:
+                region = found[costs.index(min(costs))]
+                owner = self._owner(line, n, region, min(costs))
+                owner.seen[n] = region.with_(track=owner.number, shape=like.shape)
+                self._waiting[n].regions = [*self._waiting[n].regions, owner.seen[n]]
+                if owner is line:
+                    return True
         line.tried[n] = hull
         return False
+
+    def _owner(self, line: _Line, n: int, region: Region, cost: float) -> _Line:
+        """Whose it is that was found on frame n: the line's that was looked for, at that cost, or another's that is
+        missing there, too, and was due nearer."""
+        owner = line
+        for other in self._lines.values():
+            if other.cls != line.cls or other is line or not other.seen or n in other.seen or n in other.removed:
+                continue
+            at = min(other.seen, key=lambda m: abs(m - n))
+            if abs(at - n) <= self._time and not self._shots.between(min(at, n), max(at, n)):
+                its = _cost(other.due(at, n), region)
+                owner, cost = (other, its) if its < cost else (owner, cost)
+        return owner
 
     def _found(self, detector: CropDetector, n: int, square: Square, line: _Line) -> list[Region]:
         """Objects of the track's class in a square of frame n, grown by the model's margin; not those that are known
@@ -323,6 +336,12 @@ class Redetect(PixelReader):
             if item.cls == line.cls and not any(overlap(box, other) >= _SAME for other in known):
                 regions.append(Region(box, item.cls, item.score, "det", poly=item.poly))
         return regions
+
+
+def _cost(due: Sequence[Box], region: Region) -> float:
+    """Least cost of taking the region for what was due in one of these places."""
+    boxes, found = assoc.as_array(due), assoc.as_array([region.box])
+    return float(assoc.cost(boxes, found, min_iou=_MIN_IOU, reach=_DIST, size=_SIZE).min())
 
 
 def _square(hull: Box, box: Box, tensor: int) -> Square:
