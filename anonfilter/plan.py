@@ -229,16 +229,17 @@ def _find_shots(lane: list[RecordLane]) -> None:
 
 
 def _extend_at_edges(lane: list[RecordLane]) -> None:
-    """Tracks go on at the picture's edge (track's option `edge`): by the graph's own grow, else by one of ours."""
+    """Tracks go on at the picture's edge (track's option `edge`): by the graph's own grow, else by one of ours, which
+    also does what grow does by default (track's option `grow`)."""
     tracked = [i for i, item in enumerate(lane) if isinstance(item, Track)]
     if not tracked:
         return
-    edge = lane[tracked[-1]].opts["edge"]
+    track = lane[tracked[-1]].opts
     growers = [item for item in lane[tracked[-1] :] if isinstance(item, Grow)]
     if growers:
-        growers[-1].edge = edge
-    elif edge.value > 0:
-        lane.append(Grow.at_edges(edge))
+        growers[-1].edge = track["edge"]
+    elif track["edge"].value > 0 or track["grow"]:
+        lane.append(Grow.of_track(track["edge"], track["grow"]))
 
 
 def _choose(

@@ -179,7 +179,7 @@ def test_two_regions_of_a_track_grow_as_one():
 
 
 def edged(frames=20):
-    item = Grow.at_edges(Duration(frames))
+    item = Grow.of_track(Duration(frames), False)
     item.open(Env(stream=STREAM, ring=None, input_name="x"))
     return item
 

@@ -23,11 +23,13 @@ def plan(graph: str) -> Plan:
     ("graph", "lane", "edge"),
     [
         ("zone,fill", ["zone"], None),
-        ("zone,track,fill", ["zone", "track", "grow (edge)"], Duration(1, "s")),
-        ("zone,track=edge=0,fill", ["zone", "track"], None),
+        ("zone,track,fill", ["zone", "track", "grow (track)"], Duration(1, "s")),
+        ("zone,track=grow=0,fill", ["zone", "track", "grow (edge)"], Duration(1, "s")),
+        ("zone,track=edge=0,fill", ["zone", "track", "grow (track)"], Duration(0)),
+        ("zone,track=edge=0:grow=0,fill", ["zone", "track"], None),
         ("zone,track,interp,grow,fill", ["zone", "track", "interp", "grow"], Duration(1, "s")),
         ("zone,track=edge=7,grow,interp,fill", ["zone", "track", "grow", "interp"], Duration(7)),
-        ("zone,grow,track=edge=7,fill", ["zone", "grow", "track", "grow (edge)"], Duration(7)),
+        ("zone,grow,track=edge=7,fill", ["zone", "grow", "track", "grow (track)"], Duration(7)),
     ],
 )
 def test_tracks_go_on_at_the_edge(graph: str, lane: list[str], edge: Duration | None) -> None:
@@ -39,7 +41,8 @@ def test_tracks_go_on_at_the_edge(graph: str, lane: list[str], edge: Duration | 
 def test_the_edge_rule_is_in_the_look_ahead() -> None:
     # Half a second before a first sighting, and four frames that tell the velocity.
     assert plan("zone,track,fill").lookahead == 13 + 4
-    assert plan("zone,track=edge=0,fill").lookahead == 0
+    assert plan("zone,track=edge=0,fill").lookahead == 5 + 4
+    assert plan("zone,track=edge=0:grow=0,fill").lookahead == 0
     assert plan("zone,track,grow=before=30,fill").lookahead == 30 + 4
 
 

@@ -186,8 +186,8 @@ def plan_of(graph: str) -> list[str]:
     [
         ("detect=faces,track,blur", ["scene", "detect", "track", "grow"]),
         ("detect=faces,blur", ["detect"]),
-        ("scene=off,detect=faces,track=edge=0,blur", ["scene", "detect", "track"]),
-        ("zone=w=9:h=9,detect=faces,track=edge=0,blur", ["zone", "scene", "detect", "track"]),
+        ("scene=off,detect=faces,track=edge=0:grow=0,blur", ["scene", "detect", "track"]),
+        ("zone=w=9:h=9,detect=faces,track=edge=0:grow=0,blur", ["zone", "scene", "detect", "track"]),
     ],
 )
 def test_the_planner_adds_one_where_detections_are_joined(graph: str, lane: list[str]) -> None:

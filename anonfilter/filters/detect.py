@@ -26,7 +26,7 @@ from anonfilter.sightings import Sightings
 _WEAK = 0.5
 # Luma steps from which something is new between two looks, and the fewest frames between them that are worth asking
 # about: bench/optical.md.
-_NEW, _SHORT = 12.0, 4
+_NEW, _SHORT = 24.0, 4
 
 
 class Detect(PixelReader):

@@ -91,10 +91,13 @@ class Grow(RecordFilter):
         return before + _FUTURE if before else 0
 
     @classmethod
-    def at_edges(cls, edge: Duration) -> Grow:
-        """One that extends tracks at the picture's edge only."""
-        none = Duration(0)
-        item = cls(Options({"before": none, "after": none, "scale": 1.0, "pad": 0.0}), "grow (edge)")
+    def of_track(cls, edge: Duration, usual: bool) -> Grow:
+        """One that the planner adds. usual: with the options' defaults; else it extends tracks at the picture's edge
+        only."""
+        values = {option.name: option.default for option in cls.options}
+        if not usual:
+            values = {"before": Duration(0), "after": Duration(0), "scale": 1.0, "pad": 0.0}
+        item = cls(Options(values), "grow (track)" if usual else "grow (edge)")
         item.edge = edge
         return item
 

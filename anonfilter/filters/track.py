@@ -73,6 +73,11 @@ class Track(RecordFilter):
             "its last sighting, and half as long before its first; at most five times as many frames as it was seen on",
             min=0,
         ),
+        Option(
+            "grow", "bool", True,
+            "where the graph has no grow, do what that does by default: go on for a few frames at both ends, and a "
+            "little wider",
+        ),
         Option("high", "float", 0.5, "score from which a detection chooses its track first", min=0, max=1),
     )
 
