@@ -9,7 +9,7 @@ The JSON is that of bench/truth/README.md, and more:
 
     "rate": "25/1", "movement": "little" | "busy", "fades": [[first, last], ...] frames of gradual transitions,
     objects[]: "tags": what the object does; "visible": {"FRAME": 0..1}, the share of its own samples that shows (what
-    is     before it, out of the frame, turned away, or faded out does not); "of": for entries in doubt, the sure one's id.
+    is before it, out of the frame, turned away, or faded out does not); "of": for entries in doubt, the sure one's id.
 
 An object-frame with 0.1 to 0.25 of the object visible is in an entry of its own with "doubt": true; one with less is
 left out, as are faces under 16 px and plates under 8 px high. Faces and plates that the footage itself has are not

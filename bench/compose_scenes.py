@@ -194,8 +194,8 @@ def cuts(s: Stock) -> Scene:
     def shot(frames: int, ground: object, *people: tuple[str, float, float, float, float]) -> Shot:
         actors = [
             Actor(
-                s.face(name), about(keys((-1, x, y, h), (frames, x + v * frames, y, h)), looks(v * 6, 15, 50)), ("cut",),
-                  f"in a shot of {frames} frames")
+                s.face(name), about(keys((-1, x, y, h), (frames, x + v * frames, y, h)), looks(v * 6, 15, 50)),
+                ("cut",), f"in a shot of {frames} frames")
             for name, x, y, h, v in people
         ]  # fmt: skip
         return Shot(frames, ground, actors)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ Times are frames, places luma samples, sizes the height of a face or plate.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def keys(*points: tuple[float, float, float, float], bob: float = 0.02, smooth: 
     def at(t: float) -> Pose | None:
         if not points[0][0] <= t <= points[-1][0]:
             return None
-        for a, b in zip(points, points[1:], strict=False):
+        for a, b in itertools.pairwise(points):
             if t <= b[0]:
                 u = (t - a[0]) / (b[0] - a[0])
                 u = ease(u) if smooth else u
