@@ -2,6 +2,7 @@
 
 import random
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -33,18 +34,36 @@ def face(x, y, w=40, h=50, **changes):
     return Region(box(x, y, w, h), "face", **{"score": 0.9, **changes})
 
 
-def run(item, frames, every=1):
+def records(frames, every=1):
     """frames: lists of regions, one for each look."""
-    out = []
     for i, regions in enumerate(frames):
         n = i * every
-        (record,) = item.push(FrameRecord(n, n, n / 25, ("faces",), list(regions)))
-        out.append([region.track for region in record.regions])
+        yield FrameRecord(n, n, n / 25, ("faces",), list(regions))
         for m in range(n + 1, n + every):
-            empty = FrameRecord(m, m, m / 25)
-            assert list(item.push(empty)) == [FrameRecord(m, m, m / 25)]
-    assert list(item.flush()) == []
+            yield FrameRecord(m, m, m / 25)
+
+
+def through(item, stream):
+    """Records pushed one by one; checks what every record filter owes: order, look-ahead, regions as they were."""
+    ahead, out, given = item.lookahead(STREAM), [], []
+    for record in stream:
+        given.append(replace(record, regions=list(record.regions)))
+        out += item.push(record)
+        if ahead is not None:
+            assert len(out) >= record.n - ahead + 1 - given[0].n
+    out += item.flush()
+    assert [strip(record) for record in out] == [strip(record) for record in given]
     return out
+
+
+def strip(record):
+    return replace(record, regions=[region.with_(track=None) for region in record.regions])
+
+
+def run(item, frames, every=1):
+    """Numbers of the regions of every look."""
+    out = through(item, records(frames, every))
+    return [[region.track for region in record.regions] for record in out if record.looked]
 
 
 # ---- assoc
@@ -123,14 +142,16 @@ def test_gaps_between_looks(every):
 def test_looks_farther_apart_than_max_age():
     """Whatever max_age is, the last look's objects are still open at the next."""
     assert run(track("max_age=0"), [[face(100, 100)]] * 4, every=60) == [[1]] * 4
-    assert run(track("max_age=0"), [[face(100, 100)], [], [face(100, 100)]]) == [[1], [], [2]]
+    assert run(track("max_age=0:rejoin=0"), [[face(100, 100)], [], [face(100, 100)]]) == [[1], [], [2]]
 
 
 def test_missed_detections():
     seen = [face(100, 100)]
     assert run(track(), [seen, *[[]] * 24, seen]) == [[1], *[[]] * 24, [1]]
-    assert run(track(), [seen, *[[]] * 25, seen]) == [[1], *[[]] * 25, [2]]
-    assert run(track("max_age=2s"), [seen, *[[]] * 40, seen])[-1] == [1]
+    assert run(track("rejoin=0"), [seen, *[[]] * 25, seen]) == [[1], *[[]] * 25, [2]]
+    assert run(track(), [seen, *[[]] * 25, seen])[-1] == [1]
+    assert run(track("max_age=2s:ahead=0"), [seen, *[[]] * 40, seen])[-1] == [1]
+    assert run(track("max_age=2s:rejoin=0"), [seen, *[[]] * 60, seen])[-1] == [2]
 
 
 def test_prediction_carries_over_a_miss():
@@ -196,10 +217,8 @@ def test_removed_regions_are_followed_too():
 
 
 def test_manual_region_on_a_frame_without_a_look():
-    item = track()
-    item.push(FrameRecord(0, 0, 0.0, ("faces",), [face(100, 100)]))
-    (record,) = item.push(FrameRecord(1, 1, 0.0, (), [face(104, 100, src="manual")]))
-    assert record.regions[0].track == 1
+    stream = [FrameRecord(0, 0, 0.0, ("faces",), [face(100, 100)]), FrameRecord(1, 1, 0.0, (), [face(104, 100, src="manual")])]
+    assert [record.regions[0].track for record in through(track(), stream)] == [1, 1]
 
 
 def test_numbers_from_a_file_are_kept():
@@ -211,7 +230,8 @@ def test_numbers_from_a_file_are_kept():
 
 def test_numbers_from_a_file_never_collide():
     frames = [[face(100, 100)], [face(100, 100), face(500, 500, track=1)], [face(500, 500), face(100, 100)]]
-    assert run(track(), frames) == [[1], [1, 2], [2, 1]]
+    assert run(track("rejoin=0"), frames) == [[1], [1, 2], [2, 1]]
+    assert run(track(), frames) == [[2], [2, 1], [1, 2]]  # with look-ahead, the file's number stays
 
 
 @given(st.integers(0, 2**32))
@@ -225,13 +245,11 @@ def test_numbers_are_unique_on_a_frame_and_boxes_untouched(seed):
         ]
         for _ in range(12)
     ]
-    item = track()
-    for n, regions in enumerate(frames):
-        (record,) = item.push(FrameRecord(n, n, 0.0, ("m",), list(regions)))
-        numbers = [region.track for region in record.regions]
-        assert len(set(numbers)) == len(numbers)
-        assert all(isinstance(number, int) and number >= 1 for number in numbers)
-        assert [region.with_(track=None) for region in record.regions] == regions
+    every = rng.choice((1, 5))
+    for text in ("rejoin=0", None, "global=1"):
+        for numbers in run(track(text), frames, every):
+            assert len(set(numbers)) == len(numbers)
+            assert all(isinstance(number, int) and number >= 1 for number in numbers)
 
 
 def test_fifty_objects_are_fast():
