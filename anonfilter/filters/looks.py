@@ -6,7 +6,7 @@ from anonfilter.records import FrameRecord
 
 
 class Looks:
-    """The newest look for every class.
+    """The newest two looks for every class.
 
     Records name the models that ran, not what these can find. A class is taken to be looked for where all those models
     ran that ran whenever it was found so far; where no model ran every time, several find it, and any will do. In
@@ -16,6 +16,7 @@ class Looks:
     def __init__(self) -> None:
         self._models: dict[str, frozenset[str]] = {}
         self._last: dict[str, int] = {}
+        self._before: dict[str, int] = {}
 
     def add(self, record: FrameRecord) -> None:
         """Take note of a record; they come in decode order."""
@@ -26,8 +27,12 @@ class Looks:
             self._models[cls] = self._models.get(cls, ran) & ran
         for cls, models in self._models.items():
             if models <= ran:
-                self._last[cls] = record.n
+                self._before[cls], self._last[cls] = self.last(cls), record.n
 
     def last(self, cls: str) -> int:
         """Frame of the newest look for that class, -1 if there was none."""
         return self._last.get(cls, -1)
+
+    def before(self, cls: str) -> int:
+        """Frame of the look before that, -1 if there was none."""
+        return self._before.get(cls, -1)

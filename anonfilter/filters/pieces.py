@@ -95,14 +95,13 @@ class Piece:
     look: Array | None = None
 
     def see(self, region: Region, n: int, *, disputed: bool = False) -> None:
-        """A sighting at frame n. Disputed ones tell nothing about its ends, unless there are no others."""
+        """A sighting at frame n. Disputed ones tell nothing about its ends."""
         if n > self.last:
             self.motion.add(region.box, n)
         self.box, self.last = region.box, n
-        if self.tail and disputed:
-            self.disputed = True
+        if disputed and self.dispute():
             return
-        self.disputed = disputed
+        self.disputed = False
         if self.tail and self.tail[-1][0] == n:
             self.tail.pop()
         self.tail.append((n, region.box))
@@ -111,6 +110,11 @@ class Piece:
         look = appearance(region)
         if look is not None:
             self.look = look if self.look is None else (1 - _NEWEST) * self.look + _NEWEST * look
+
+    def dispute(self) -> bool:
+        """It was mixed up with others; that counts if it is known where it was going."""
+        self.disputed = self.disputed or len(self.tail) > 1
+        return self.disputed
 
     def predicted(self, n: int) -> Box:
         """Where it would be at frame n if it went on as it did."""

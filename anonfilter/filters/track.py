@@ -161,10 +161,11 @@ class Track(RecordFilter):
             self._old.append(piece)
 
     def _retire(self, n: int) -> None:
-        """Forget what was unseen too long; but what was there at the last look, however long ago, is still
-        open."""
+        """Forget what was unseen too long; but what was there at the last look, however long ago, is still open, and
+        unless max_age is 0 so is what was missed once: where looks are far apart that may be longer than max_age."""
+        newest = self._looks.before if self._max_age else self._looks.last
         for key, piece in list(self._active.items()):
-            if piece.last < min(n - self._max_age, self._looks.last(piece.cls)):
+            if piece.last < min(n - self._max_age, newest(piece.cls)):
                 del self._active[key]
 
     def _known(self, region: Region, n: int) -> Piece:
@@ -196,7 +197,7 @@ class Track(RecordFilter):
                 region, piece = record.regions[same[column]], open_[row]
                 seen[same[column]] = self._go_on(piece, region, record.n, bool(disputed[row]))
             for row in set(np.flatnonzero(disputed).tolist()) - set(pairs):
-                open_[row].disputed = True
+                open_[row].dispute()
         for i in loose:
             if i not in seen:
                 seen[i] = self._begin(start(self._new_key(), record.regions[i], record.n, self._shot))
@@ -217,6 +218,7 @@ class Track(RecordFilter):
         if piece.disputed and not piece.fixed and self._rejoin:
             if n - piece.tail[-1][0] > self._rejoin:  # so long that what was before tells nothing any more
                 piece.tail.clear()
+                piece.disputed = False
             elif not disputed:
                 del self._active[piece.id]
                 return self._begin(start(self._new_key(), region, n, self._shot, piece))
