@@ -209,8 +209,8 @@ class PixelWriter(Filter):
 _MODULES: dict[str, str] = {
     name: f"anonfilter.filters.{name}"
     for name in (
-        "blur", "detect", "draw", "drop", "fill", "grow", "interp", "pixelize", "read", "redetect", "scene", "smooth",
-        "track", "write", "zone",
+        "blur", "detect", "draw", "drop", "embed", "fill", "grow", "interp", "pixelize", "read", "redetect", "scene",
+        "smooth", "track", "write", "zone",
     )
 }  # fmt: skip
 _extra: dict[str, type[Filter]] = {}

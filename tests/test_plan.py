@@ -40,10 +40,13 @@ def test_tracks_go_on_at_the_edge(graph: str, lane: list[str], edge: Duration | 
 
 def test_the_edge_rule_is_in_the_look_ahead() -> None:
     # Half a second before a first sighting, and four frames that tell the velocity.
-    assert plan("zone,track,fill").lookahead == 13 + 4
-    assert plan("zone,track=edge=0,fill").lookahead == 5 + 4
-    assert plan("zone,track=edge=0:grow=0,fill").lookahead == 0
-    assert plan("zone,track,grow=before=30,fill").lookahead == 30 + 4
+    # Before that track watches a piece for 12 frames.
+    assert plan("zone,track,fill").lookahead == 12 + 13 + 4
+    assert plan("zone,track=edge=0,fill").lookahead == 12 + 5 + 4
+    assert plan("zone,track=edge=0:grow=0,fill").lookahead == 12
+    assert plan("zone,track=edge=0:grow=0:ahead=0,fill").lookahead == 0
+    assert plan("zone,track,grow=before=30,fill").lookahead == 12 + 30 + 4
+    assert plan("zone,track=global=1,fill").passes == 2
 
 
 def test_the_plan_in_words() -> None:
