@@ -107,5 +107,5 @@ def test_committed_truth_is_sound(path: Path) -> None:
             assert x1 <= truth.width
             assert y1 <= truth.height
             shots.setdefault(look.track, set()).add(sum(n >= cut for cut in truth.cuts))
-    assert shots
+    assert shots or json.loads(path.read_text())["fades"], "neither objects nor transitions"
     assert all(len(seen) == 1 for seen in shots.values()), "an object crosses a cut"
