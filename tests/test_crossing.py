@@ -42,7 +42,10 @@ def crossing(paths: tuple[Path, Path], every: int, rng: random.Random, *, jitter
                 seen = [k for k in seen if k == 0]
             rng.shuffle(seen)
             record.regions = [
-                face(*(c + rng.gauss(0, jitter) for c in paths[k](n)), *(s * rng.gauss(1, jitter / 60) for s in (40, 50)))
+                face(
+                    *(c + rng.gauss(0, jitter) for c in paths[k](n)),
+                    *(s * rng.gauss(1, jitter / 60) for s in (40, 50)),
+                )
                 for k in seen
             ]
             who[n] = seen

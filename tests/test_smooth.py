@@ -86,8 +86,8 @@ def test_nothing_is_carried_across_a_cut_a_gap_or_a_removed_region() -> None:
         return Region((x, 0, x + 40, 40), "face", track=1)
 
     records = [FrameRecord(n, n, n / 25, regions=[jump(n)], cut=n == 20) for n in range(40)]
-    for a, b in zip(records, smoothed([FrameRecord(r.n, r.pts, r.t, regions=list(r.regions), cut=r.cut) for r in records]),
-                    strict=True):  # fmt: skip
+    copies = [FrameRecord(r.n, r.pts, r.t, regions=list(r.regions), cut=r.cut) for r in records]
+    for a, b in zip(records, smoothed(copies), strict=True):
         assert np.allclose(a.regions[0].box, b.regions[0].box)
     gap = [FrameRecord(n, n, n / 25, regions=[jump(n)] if n != 19 else []) for n in range(40)]
     assert np.allclose(smoothed(gap)[20].regions[0].box, (400, 0, 440, 40))

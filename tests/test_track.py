@@ -217,7 +217,10 @@ def test_removed_regions_are_followed_too():
 
 
 def test_manual_region_on_a_frame_without_a_look():
-    stream = [FrameRecord(0, 0, 0.0, ("faces",), [face(100, 100)]), FrameRecord(1, 1, 0.0, (), [face(104, 100, src="manual")])]
+    stream = [
+        FrameRecord(0, 0, 0.0, ("faces",), [face(100, 100)]),
+        FrameRecord(1, 1, 0.0, (), [face(104, 100, src="manual")]),
+    ]
     assert [record.regions[0].track for record in through(track(), stream)] == [1, 1]
 
 
