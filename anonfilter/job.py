@@ -38,7 +38,13 @@ class Job:
     or 2, None lets the planner choose. kernels: -kernels, None for the device's own. ignore_errors: -err_detect
     ignore_err. keep_metadata: -map_metadata 0. on_plan: is given the plan's description (-dump_plan). stopped: is asked
     many times a second, and ends the run with Cancelled once it says True. last: the process ends after this run, so
-    that nothing need be freed.
+    that nothing need be freed. maps: -map as written, in order; empty: ffmpeg's own choice among the input's streams,
+    but every audio and subtitle track. acodec, scodec: -c:a, -c:s; "copy", an encoder, or "" for copy where the
+    container can hold it. audio_options: for the audio encoder, as encoder_options. audio_filter: -af. subtitles:
+    False for -sn. chapters: False for -map_chapters -1. metadata: -metadata, by specifier ("" for the file, "s:a:0"
+    for a stream) and key; an empty value removes the key. copyts, shortest, autorotate: as ffmpeg's. fps_mode: "auto"
+    (of the muxer), "cfr", "vfr", "passthrough". frames: -frames:v. rate: -r of the output, size: -s, as written.
+    input_rate: -r of the input.
     """
 
     input: str
@@ -71,6 +77,22 @@ class Job:
     on_plan: Callable[[str], None] | None = None
     stopped: Callable[[], bool] | None = None
     last: bool = False
+    maps: list[str] = field(default_factory=list)
+    acodec: str = ""
+    audio_options: dict[str, str] = field(default_factory=dict)
+    audio_filter: str = ""
+    scodec: str = ""
+    subtitles: bool = True
+    chapters: bool = True
+    metadata: dict[str, dict[str, str]] = field(default_factory=dict)
+    copyts: bool = False
+    shortest: bool = False
+    autorotate: bool = True
+    fps_mode: str = "auto"
+    frames: int | None = None
+    rate: str = ""
+    size: str = ""
+    input_rate: str = ""
 
 
 @dataclass(slots=True)
