@@ -115,6 +115,11 @@ class RecordLane(Filter):
     and two passes agree.
     """
 
+    @property
+    def reads_pixels(self) -> bool:
+        """Whether it looks at frames, self.env.ring[n]: those of records that were pushed and have not left yet."""
+        return False
+
     @abstractmethod
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Take one record, give those that are ready."""
@@ -141,6 +146,11 @@ class PixelReader(RecordLane):
 
     role = Role.READS_PIXELS
     origin = True
+
+    @property
+    def reads_pixels(self) -> bool:
+        """See RecordLane.reads_pixels."""
+        return True
 
 
 class Sampler(PixelReader):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from anonfilter import filter as registry
 from anonfilter.errors import PlanError
-from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordLane
+from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordLane, Role
 from anonfilter.filters import lavfi
 from anonfilter.filters.grow import Grow
 from anonfilter.filters.hold import Hold
@@ -97,7 +97,7 @@ class Plan:
         for item in self.lane:
             ahead = item.lookahead(self.stream)
             lines.append(
-                f"lane     {item.label:<12} {item.role.value:<14} "
+                f"lane     {item.label:<12} {(Role.READS_PIXELS if item.reads_pixels else item.role).value:<14} "
                 f"look-ahead {'whole clip' if ahead is None else f'{ahead} frames'}"
             )
         lines += self._describe_tail()
@@ -131,7 +131,7 @@ class Plan:
         texts = []
         if self.head:
             texts.append("head: what libavfilter's filters copy")
-        readers = [item.label for item in self.lane if isinstance(item, PixelReader)]
+        readers = [item.label for item in self.lane if item.reads_pixels]
         if readers:
             texts.append(f"{', '.join(readers)}: a look reads the planes once, into a small tensor; no frame is copied")
         if any(isinstance(stage, PixelWriter) for stage in self.tail):
@@ -259,11 +259,10 @@ def _choose(
     for item in lane:
         need = item.lookahead(stream)
         ahead = None if need is None or ahead is None else ahead + need
-        if isinstance(item, PixelReader):
+        if item.reads_pixels:
             if ahead is None:
-                raise PlanError(
-                    f"'{item.label}' cannot look at pixels after a filter that needs the whole clip"
-                )
+                whose = "when it" if need is None else "after a filter that"
+                raise PlanError(f"'{item.label}' cannot look at pixels {whose} needs the whole clip")
             reader_ahead = ahead
     frame_bytes = _frame_bytes(stream)
     wanted = None if ahead is None else ahead + SLACK

@@ -32,11 +32,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anonfilter import lumasearch
 from anonfilter.filter import Env, Options, RecordLane
 from anonfilter.filters.hold import Hold
 from anonfilter.filters.interp import Interp
 from anonfilter.filters.track import Track as TrackFilter
 from anonfilter.frame import StreamInfo
+from anonfilter.kernels.formats import FORMATS
 from anonfilter.motion import overlap
 from anonfilter.options import Duration
 from anonfilter.records import Box, FrameRecord, Region
@@ -183,6 +185,7 @@ def measure(gap: Gap, clip: Any, sums: Mapping[int, Array]) -> dict[int, Any]:
     path, _ = motion.vector_path(clip, gap.a, gap.b, gap.guess)
     direct = motion.luma_path(sums, gap.a, gap.b, gap.guess)
     chain = motion.chain_path(sums, gap.a, gap.b, gap.guess)
+    followed = follow(gap, clip.luma)
     for n, ways in gap.regions.items():
         x0, y0, x1, y1 = gap.guess[n]
         w, h, plain, held = x1 - x0, y1 - y0, ways["interp"], ways["interp, hold"]
@@ -193,9 +196,20 @@ def measure(gap: Gap, clip: Any, sums: Mapping[int, Array]) -> dict[int, Any]:
             ways[name] = plain if found.centre is None else [sized(found.centre, w, h)]
             ways[f"{name} + interp"] = [*ways[name], *plain] if found.centre is not None else plain
         ways["luma chain, blended + interp"] = [sized(chain[n].blend, w, h), *plain]
+        ways["interp=luma=1"] = [*plain, *(b for b in (followed[n - gap.a],) if b is not None)]
         ways["luma + interp, else hold"] = held if direct[n].centre is None else ways["luma + interp"]
         ways["nearest look"] = [gap.guess[gap.a if n - gap.a <= gap.b - n else gap.b]]
     return direct  # type: ignore[no-any-return]
+
+
+def follow(gap: Gap, luma: Sequence[NDArray[np.uint8]]) -> list[Box | None]:
+    """What the program's own search says of a gap's frames, ends included."""
+    guesses = [gap.guess[n] for n in range(gap.a, gap.b + 1)]
+    shape = lumasearch.shape_of(guesses[0])
+    if shape is None:
+        return [None] * len(guesses)
+    grey = FORMATS["gray"]
+    return lumasearch.follow(lambda i, box: lumasearch.window(luma[gap.a + i], grey, box, shape), guesses, shape)
 
 
 def need(boxes: Sequence[Box], truth: Box) -> float:

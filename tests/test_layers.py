@@ -28,6 +28,7 @@ FLOORS = {
     "anonfilter.channel": 1,
     "anonfilter.filter": 2,
     "anonfilter.assoc": 2,
+    "anonfilter.lumasearch": 2,
     "anonfilter.motion": 2,
     "anonfilter.shots": 2,
     "anonfilter.novelty": 2,

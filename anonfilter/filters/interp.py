@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from anonfilter import lumasearch
 from anonfilter.assoc import Array
+from anonfilter.errors import InputError
 from anonfilter.filter import Env, RecordFilter
 from anonfilter.frame import StreamInfo
 from anonfilter.motion import extrapolate, joined_shape, moved, overlap, union
@@ -95,6 +97,10 @@ class Interp(RecordFilter):
     the frames near each end are covered as if the track ended there, too. Frames from which a person removed the
     track's region stay empty, and so do those between two of them. A gap with a cut in it is not filled. src is
     "interp", score the lower of both ends.
+
+    With `luma` the object is also followed through the gap's frames by a small picture of it, from both sightings
+    (lumasearch.py). Where it is found to reach out of the interpolated box, a second region covers it there; nothing is
+    taken away.
     """
 
     name = "interp"
@@ -114,24 +120,31 @@ class Interp(RecordFilter):
             ),
         ),
         Option("gap", "duration", Duration(1, "s"), "longest gap to fill; -1: any, needs the whole clip", min=-1),
+        Option("luma", "bool", False, "look at the frames of a gap, too: add what was followed there by its luma"),
     )
 
+    @property
+    def reads_pixels(self) -> bool:
+        """See RecordLane.reads_pixels."""
+        return bool(self.opts["luma"])
+
     def lookahead(self, stream: StreamInfo) -> int | None:
-        """Frame m is filled if its track is seen again by frame m + gap."""
+        """Frame m is filled if its track is seen again by frame m + gap. The search needs the frame of the sighting
+        before as well, so that one must not have left yet."""
         gap = self.opts["gap"]
-        return None if gap.value < 0 else gap.frames(stream.rate)
+        return None if gap.value < 0 else gap.frames(stream.rate) + self.reads_pixels
 
     def open(self, env: Env) -> None:
         """Start without tracks."""
         super().open(env)
-        self._gap = self.lookahead(env.stream)
+        self._ahead = self.lookahead(env.stream)
         self._waiting: dict[int, FrameRecord] = {}
         self._lines: dict[int, _Line] = {}
         self._ends: dict[int, list[int]] = {}  # frame -> tracks seen on it
         self._shots = Shots()
 
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
-        """Note the sightings; give the frame that is `gap` frames back."""
+        """Note the sightings; give the frame that waited long enough."""
         self._shots.add(record)
         self._waiting[record.n] = record
         for region in record.regions:
@@ -145,25 +158,27 @@ class Interp(RecordFilter):
             ends = self._ends.setdefault(record.n, [])
             if region.track not in ends:
                 ends.append(region.track)
-        if self._gap is None:
+        if self._ahead is None:
             return ()
-        return list(self._release(record.n - self._gap))
+        return list(self._release(record.n - self._ahead))
 
     def flush(self) -> Iterable[FrameRecord]:
         """The rest."""
         return list(self._release(None))
 
     def _release(self, last: int | None) -> Iterator[FrameRecord]:
-        """Frames up to `last`. Before a frame leaves, the gaps that begin on it are filled: all that can be
-        known by its time is known, and is the same however many frames are pushed at once."""
+        """Frames up to `last`. Before a frame leaves, the gap that it begins is filled: all that can be
+        known by its time is known, and is the same however many frames are pushed at once. With luma that is the gap
+        after the frame itself, else after the one before it."""
         for n in list(self._waiting):
             if last is not None and n > last:
                 break
+            start = n if self.reads_pixels else n - 1
             gaps: dict[_Key, list[_Gap]] = {}
-            for track in self._ends.pop(n - 1, ()):
-                self._note(track, n - 1, gaps)
+            for track in self._ends.pop(start, ()):
+                self._note(track, start, gaps)
             for key, group in gaps.items():
-                self._fill(n - 1, key, group)
+                self._fill(start, key, group)
             self._shots.forget(n)
             yield self._waiting.pop(n)
 
@@ -200,6 +215,29 @@ class Interp(RecordFilter):
                 self._waiting[n].regions.append(between(gap.a, gap.b, share, tuple(box)).with_(due=due))
             for gap in apart:
                 self._waiting[n].regions.extend(gap.held(knots, at, n))
+        if self.reads_pixels:
+            for i, gap in enumerate(group):
+                boxed = {n: tuple(row[i]) for n, row in zip(wanted, boxes, strict=True)}
+                self._follow(gap, start, knots[at + 1], boxed)
+
+    def _follow(self, gap: _Gap, start: int, stop: int, made: Mapping[int, Box]) -> None:
+        """Add where the object was found on the frames of a gap, if that is not inside the box made for it."""
+        shape = lumasearch.shape_of(gap.a.box)
+        if shape is None:
+            return
+        guesses = [_guess(gap, (n - start) / (stop - start), made.get(n)) for n in range(start, stop + 1)]
+        followed = lumasearch.follow(lambda i, box: self._window(start + i, box, shape), guesses, shape)
+        for n, box in enumerate(followed, start):
+            if box is None or n not in made or _inside(box, made[n]):
+                continue
+            score = min(gap.a.score, gap.b.score)
+            self._waiting[n].regions.append(Region(box, gap.a.cls, score, "interp", gap.a.track, "rect"))
+
+    def _window(self, n: int, box: Box, shape: lumasearch.Shape) -> lumasearch.Window | None:
+        if self.env.ring is None:
+            raise InputError(f"{self.label}: this pass has no frames to look at")
+        frame = self.env.ring[n]
+        return lumasearch.window(frame.planes()[0], frame.fmt, box, shape)
 
     def _open_frames(self, line: _Line, start: int, stop: int) -> list[int]:
         """Frames between two sightings that are to be filled: all, but for those from the first to the last
@@ -216,6 +254,20 @@ class Interp(RecordFilter):
             for _ in range(count):
                 line.frames.popleft()
                 line.regions.popleft()
+
+
+def _guess(gap: _Gap, share: float, made: Box | None) -> Box:
+    """Where the object should be at `share` of a gap: the centre of the box made for it, and the size between both
+    ends'. The box itself is larger."""
+    a, b = _state(gap.a.box), _state(gap.b.box)
+    x, y, w, h = (u + share * (v - u) for u, v in zip(a, b, strict=True))
+    if made is not None:
+        x, y = _state(made)[:2]
+    return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+
+
+def _inside(inner: Box, outer: Box) -> bool:
+    return inner[0] >= outer[0] and inner[1] >= outer[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
 
 
 def _state(box: Box) -> tuple[float, float, float, float]:
