@@ -21,7 +21,8 @@ class Region:
     writer's own default. poly: corner points ((x, y), ...) in luma samples, informative. mask: run lengths of a
     bitmap over the integer box, row by row, starting with a run of zeros. deleted: removed by hand; it is kept so
     that interpolation does not fill it in again, and never drawn. due: made between two looks that agree on where the
-    object went, so that it tells where it is. look: what embed saw in it (int8 bytes), None without embed. Both are no
+    object went, so that it tells where it is; None: only adds to another region of its track, so that no filter judges
+    by it. look: what embed saw in it (int8 bytes), None without embed. Both are no
     part of what a region is: not compared, not in record files.
     """
 
@@ -34,7 +35,7 @@ class Region:
     poly: tuple[tuple[float, float], ...] | None = None
     mask: tuple[int, ...] | None = None
     deleted: bool = False
-    due: bool = field(default=False, compare=False)
+    due: bool | None = field(default=False, compare=False)
     look: bytes | None = field(default=None, compare=False, repr=False)
 
     def with_(self, **changes: object) -> Region:

@@ -224,7 +224,7 @@ def _seen(record: FrameRecord) -> _Seen:
     seen = _Seen()
     for given in record.regions:
         region, track = given, given.track
-        if region.src == "zone":
+        if region.src == "zone" or region.due is None:
             continue
         if region.deleted:
             seen.removed.append(region)

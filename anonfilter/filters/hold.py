@@ -92,7 +92,7 @@ class Hold(RecordFilter):
 
 def _missing(there: list[Region], held: Sequence[Region]) -> list[Region]:
     """Those held regions that the frame does not have by itself, marked as held, each once."""
-    own = [r for r in there if r.track is not None and r.src not in _OWN_TIMES]
+    own = [r for r in there if r.track is not None and r.due is not None and r.src not in _OWN_TIMES]
     made = dict.fromkeys(r.with_(src="interp") for r in held if not any(_tells(k, r) for k in own))
     return [region for region in made if region not in there]
 

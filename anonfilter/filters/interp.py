@@ -231,7 +231,8 @@ class Interp(RecordFilter):
             if box is None or n not in made or _inside(box, made[n]):
                 continue
             score = min(gap.a.score, gap.b.score)
-            self._waiting[n].regions.append(Region(box, gap.a.cls, score, "interp", gap.a.track, "rect"))
+            new = Region(box, gap.a.cls, score, "interp", gap.a.track, "rect", due=None)
+            self._waiting[n].regions.append(new)
 
     def _window(self, n: int, box: Box, shape: lumasearch.Shape) -> lumasearch.Window | None:
         if self.env.ring is None:
