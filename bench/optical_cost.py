@@ -127,6 +127,7 @@ def time(args: argparse.Namespace) -> None:
         "vectors": lambda g: motion.vector_path(clip, g.a, g.b, g.guess),
         "luma": lambda g: motion.luma_path(sums, g.a, g.b, g.guess),
         "luma chain": lambda g: motion.chain_path(sums, g.a, g.b, g.guess),
+        "interp=luma=1": lambda g: optical.follow(g, clip.luma),
     }
     for name, run in work.items():
         rounds = []
