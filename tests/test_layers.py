@@ -24,6 +24,7 @@ FLOORS = {
     "anonfilter.located": 1,
     "anonfilter.exprcode": 1,
     "anonfilter.values": 1,
+    "anonfilter.streamspec": 1,
     "anonfilter.recordjson": 2,
     "anonfilter.channel": 1,
     "anonfilter.filter": 2,
