@@ -16,8 +16,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from anonfilter import __version__, signals
-from anonfilter.cliopts import LOG_LEVELS
-from anonfilter.cliparse import Command, parse_command
+from anonfilter.clijob import Command
+from anonfilter.cliparse import parse_command
+from anonfilter.clivalues import LOG_LEVELS
 from anonfilter.errors import AnonfilterError, Cancelled, OutputError, UsageError
 from anonfilter.job import Job, Progress
 

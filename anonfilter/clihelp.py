@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from anonfilter import __version__
+from anonfilter.clijob import pending
 from anonfilter.cliopts import COMMON, FLAGS, Flag
 from anonfilter.errors import UsageError
 
@@ -27,21 +28,27 @@ Getting help:
     -h filter=NAME  the options of one filter
     -filters        the filters
 """
-_SECTIONS: tuple[tuple[str, Callable[[Flag], bool]], ...] = (
-    ("Global options (anywhere before the output):", lambda flag: flag.where == "global"),
-    ("Options of the next file, input or output:", lambda flag: flag.where == "file"),
-    ("Input options (before -i):", lambda flag: flag.where == "input"),
-    ("Output options (before the output):", lambda flag: flag.where == "output"),
-)
+SECTIONS = {
+    "generic": "Generic options",
+    "main": "Main options",
+    "video": "Video options",
+    "audio": "Audio options",
+    "subtitle": "Subtitle and data options",
+    "advanced": "Advanced options",
+    "own": "Options of this program's own",
+}
+"""Titles of the tables' sections, which are those of ffmpeg's manual."""
+WHERE = {"global": "", "file": " [input, output]", "input": " [input]", "output": ""}
 
 
 def main_help(full: bool = False) -> Iterator[str]:
     """Lines of -h and -h full."""
     yield from _INTRO.splitlines()
-    for title, belongs in _SECTIONS:
+    yield "Options stand before the file that they are for; those for an input say [input]."
+    for section, title in SECTIONS.items():
         yield ""
-        yield title
-        yield from (flag_line(flag) for flag in FLAGS if belongs(flag))
+        yield f"{title}:"
+        yield from (flag_line(flag) for flag in FLAGS if flag.section == section and not pending(flag.dest))
     yield ""
     yield "Encoder and muxer options, by ffmpeg's names; any that the encoder or muxer takes is accepted:"
     yield from (f"    {'-' + name:<22} {text}" for name, text in COMMON)
@@ -57,7 +64,7 @@ def flag_line(flag: Flag) -> str:
     """One line of -h: the usual name, then the others."""
     head = f"-{flag.names[0]} {flag.arg}".rstrip()
     also = f" (also {', '.join('-' + name for name in flag.names[1:])})" if len(flag.names) > 1 else ""
-    return f"    {head:<22} {flag.help}{also}"
+    return f"    {head:<22} {flag.help}{also}{WHERE[flag.where]}"
 
 
 def topic_help(topic: str) -> Iterator[str]:

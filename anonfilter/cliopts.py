@@ -1,7 +1,8 @@
-"""The command line's options: one table, and the parser that walks a command line as ffmpeg does.
+"""The command line's options, in one table.
 
-Options apply to the next file. `-h`, docs/options.md and the checks all come from FLAGS. Nothing heavy is
-imported here: an option that the table lacks is looked up among the encoder's own only when one is given.
+Options apply to the next file. `-h`, docs/options.md and the parser all come from FLAGS, and from clirefused.OTHERS for
+what ffmpeg has and this has not. Nothing heavy is imported here: an option that neither table has is looked up among
+the encoder's own only when one is given.
 """
 
 from __future__ import annotations
@@ -10,137 +11,128 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from anonfilter.errors import GraphError
-from anonfilter.values import hint, parse_time
+from anonfilter import clivalues as values
 
 Where = Literal["global", "input", "output", "file"]
-LOG_LEVELS = {
-    "quiet": -8, "panic": 0, "fatal": 8, "error": 16, "warning": 24, "info": 32, "verbose": 40, "debug": 48,
-    "trace": 56,
-}  # fmt: skip
+Section = Literal["generic", "main", "video", "audio", "subtitle", "advanced", "own"]
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
     """One option of the command line.
 
-    names: without the dash, the usual one first; a name that stream specifiers can follow is written with
-    ":v" too. where: which file it applies to ("file": input or output, whichever comes next). help: one line.
-    arg: what the value is called in help, "" for a switch (-noNAME turns it off). parse: from the text to the
-    value. dest: the field of Job or Command that takes it; for options of an input and an output alike the
-    output's is "out_" + dest. const: a switch's value.
+    names: without the dash, the usual one first; a name that stream specifiers can follow is written with ":v" or ":a"
+    too. where: which file it applies to ("file": input or output, whichever comes next). help: one line. section: of
+    ffmpeg's manual; "own" are options that ffmpeg does not have. arg: what the value is called in help, "" for a switch
+    (-noNAME turns it off). parse: from the text to the value. dest: the field of Job or Command that takes it; for
+    options of an input and an output alike the output's is "out_" + dest. const: a switch's value. many: each use adds
+    one. spec: any stream specifier may follow the name, and is handed on with the value.
     """
 
     names: tuple[str, ...]
     where: Where
     help: str
+    section: Section
     arg: str = ""
     parse: Callable[[str], Any] = str
     dest: str = ""
     const: Any = True
-
-
-def _time(text: str) -> float:
-    seconds = parse_time(text)
-    if seconds < 0:
-        raise ValueError(f"'{text}' is negative")
-    return seconds
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise ValueError(f"'{text}' is not a whole number from 0")
-    return int(text)
-
-
-def _threads(text: str) -> int:
-    return 0 if text == "auto" else _count(text)
-
-
-def _passes(text: str) -> int:
-    if text not in ("1", "2"):
-        raise ValueError(f"'{text}' is not 1 or 2")
-    return int(text)
-
-
-def _kernels(text: str) -> str:
-    if text not in ("triton", "cuda"):
-        raise ValueError(f"'{text}' is not triton or cuda")
-    return text
-
-
-def parse_bytes(text: str) -> int:
-    """Bytes with ffmpeg's suffixes: 512M, 1.5G (powers of ten), 1Gi (of two); a last B is allowed."""
-    from anonfilter.expr import evaluate
-
-    try:
-        size = evaluate(text.removesuffix("B"))
-    except GraphError:
-        size = float("nan")
-    if not 0 < size < 2**63:
-        raise ValueError(f"'{text}' is not a size in bytes (use 512M or 2Gi)")
-    return int(size)
-
-
-def _log_level(text: str) -> int:
-    if text in LOG_LEVELS:
-        return LOG_LEVELS[text]
-    try:
-        return int(text)
-    except ValueError:
-        words = ", ".join(LOG_LEVELS)
-        raise ValueError(f"'{text}' is not a level (use {words}){hint(text, LOG_LEVELS)}") from None
-
-
-def _ignore_err(text: str) -> bool:
-    if text.lstrip("+") != "ignore_err":
-        raise ValueError(f"'{text}' is not offered (only ignore_err)")
-    return True
-
-
-def _map_metadata(text: str) -> bool:
-    if text not in ("0", "-1"):
-        raise ValueError(f"'{text}' is not offered (0 keeps the input's metadata, -1 drops it)")
-    return text == "0"
+    many: bool = False
+    spec: bool = False
 
 
 FLAGS: tuple[Flag, ...] = (
-    Flag(("h", "?", "help", "-help"), "global", "show help; full, or filter=NAME", "[topic]", dest="topic"),
-    Flag(("version",), "global", "show versions of anonfilter, its libraries and engines", const="version"),
-    Flag(("filters",), "global", "list the filters", const="filters"),
-    Flag(("y",), "global", "overwrite the output without asking", dest="overwrite", const=True),
-    Flag(("n",), "global", "never overwrite the output", dest="overwrite", const=False),
-    Flag(("hide_banner",), "global", "do not show the program's name and version", dest="hide_banner"),
-    Flag(("loglevel", "v"), "global", "how much to log to stderr (info)", "level", _log_level, "log_level"),
-    Flag(("stats",), "global", "show progress on stderr (on from loglevel info)", dest="stats"),
-    Flag(("stdin",), "global", "let a question be asked on the terminal (on)", dest="stdin"),
-    Flag(("progress",), "global", "write key=value progress to a file, pipe:1 or -", "url", dest="progress"),
-    Flag(("dump_plan",), "global", "show what will run where; with no output only that", dest="dump_plan"),
-    Flag(("ring_memory",), "global", "memory for waiting frames (1Gi)", "bytes", parse_bytes, "ring_memory"),
-    Flag(("passes",), "global", "force one pass or two instead of choosing", "1|2", _passes, "passes"),
-    Flag(("kernels",), "global", "what edits frames that lie on a CUDA device (cuda)", "triton|cuda", _kernels,
-         "kernels"),
-    Flag(("threads",), "file", "threads of decoder and encoder, 0: as fits", "count", _threads, "threads"),
-    Flag(("i",), "input", "input file or URL", "url"),
-    Flag(("err_detect",), "input", "ignore_err: go on when the input is damaged or cut short", "flags",
-         _ignore_err, "ignore_errors"),
-    Flag(("f",), "file", "container format, instead of guessing it", "fmt", dest="format"),
-    Flag(("ss",), "file", "start at this time", "time", _time, "ss"),
-    Flag(("to",), "file", "stop at this time", "time", _time, "to"),
-    Flag(("t",), "file", "stop after this much", "duration", _time, "t"),
-    Flag(("vf", "filter:v", "filter"), "output", "the filter graph", "graph", dest="graph"),
-    Flag(("/vf", "/filter:v", "/filter", "filter_script:v", "filter_script"), "output",
-         "read the filter graph from a file", "file", dest="graph_file"),
-    Flag(("c:v", "c", "codec:v", "codec", "vcodec"), "output", "video encoder (libx264 for mp4, mov, mkv)",
-         "codec", dest="codec"),
-    Flag(("c:a", "codec:a", "acodec"), "output", "copy (audio is always copied bit for bit)", "copy",
-         dest="acodec"),
-    Flag(("q:v", "q", "qscale:v", "qscale"), "output", "fixed quality scale, for encoders that have one", "q",
+    # Generic
+    Flag(("h", "?", "help", "-help"), "global", "show help; full, or filter=NAME", "generic", "[topic]", dest="topic"),
+    Flag(("version",), "global", "show versions of anonfilter, its libraries and engines", "generic", const="version"),
+    Flag(("filters",), "global", "list the filters", "generic", const="filters"),
+    Flag(("loglevel", "v"), "global", "how much to log to stderr (info); level+ in front says each line's level",
+         "generic", "[flags+]level", values.log_level, "log_level"),
+    Flag(("report",), "global", "write the command and all that is logged to anonfilter-DATE-TIME.log, or where the "
+         "variable FFREPORT says (file=NAME:level=N)", "generic", dest="report"),
+    Flag(("hide_banner",), "global", "do not show the program's name and version", "generic", dest="hide_banner"),
+    # Main
+    Flag(("i",), "input", "input file or URL", "main", "url"),
+    Flag(("f",), "file", "container format, instead of guessing it", "main", "fmt", dest="format"),
+    Flag(("y",), "global", "overwrite the output without asking", "main", dest="overwrite", const=True),
+    Flag(("n",), "global", "never overwrite the output", "main", dest="overwrite", const=False),
+    Flag(("c:v", "c", "codec:v", "codec", "vcodec"), "output", "video encoder (libx264 for mp4, mov, mkv); -c copy "
+         "copies everything but the video", "main", "codec", dest="codec"),
+    Flag(("ss",), "file", "start at this time, to the frame", "main", "time", values.seconds, "ss"),
+    Flag(("sseof",), "input", "start so long before the end of the file", "main", "-time", values.before_end, "sseof"),
+    Flag(("to",), "file", "stop at this time", "main", "time", values.seconds, "to"),
+    Flag(("t",), "file", "stop after this much", "main", "duration", values.seconds, "t"),
+    Flag(("metadata",), "output", "set a tag of the output, or of a stream (-metadata:s:a:0 language=eng); an empty "
+         "value removes it", "main", "key=value", values.tag, "metadata", many=True, spec=True),
+    Flag(("frames:v", "vframes"), "output", "stop after so many frames are encoded", "main", "count", values.frames,
+         "frames"),
+    Flag(("q:v", "q", "qscale:v", "qscale"), "output", "fixed quality scale, for encoders that have one", "main", "q",
          dest="qscale"),
-    Flag(("pix_fmt",), "output", "pixel format of the output", "format", dest="pix_fmt"),
-    Flag(("an",), "output", "leave the audio out", dest="audio", const=False),
-    Flag(("map_metadata",), "output", "0: keep the input's metadata, which may tell place and device", "0|-1",
-         _map_metadata, "keep_metadata"),
+    Flag(("vf", "filter:v", "filter"), "output", "the filter graph", "main", "graph", dest="graph"),
+    Flag(("/vf", "/filter:v", "/filter", "filter_script:v", "filter_script"), "output", "read the filter graph from "
+         "a file", "main", "file", dest="graph_file"),
+    Flag(("stats",), "global", "show progress on stderr (on from loglevel info)", "main", dest="stats"),
+    Flag(("stats_period",), "global", "time between two reports of progress (0.5)", "main", "time", values.seconds,
+         "stats_period"),
+    Flag(("progress",), "global", "write key=value progress to a file, pipe:1, -, tcp://, udp:// or unix:", "main",
+         "url", dest="progress"),
+    Flag(("stdin",), "global", "let a question be asked on the terminal (on)", "main", dest="stdin"),
+    # Video
+    Flag(("r", "r:v"), "file", "of the output: frames are dropped or repeated to a constant rate, after the graph; "
+         "of the input: times are made from this rate instead of read", "video", "rate", values.rate, "rate"),
+    Flag(("s", "s:v"), "file", "of the output: scale to this size, after the graph; of the input: size of raw video",
+         "video", "size", values.size, "size"),
+    Flag(("aspect", "aspect:v"), "output", "display aspect ratio of the output", "video", "ratio", values.aspect,
+         "aspect"),
+    Flag(("pix_fmt", "pix_fmt:v"), "file", "pixel format of the output; of the input: of raw video", "video", "format",
+         dest="pix_fmt"),
+    Flag(("autorotate",), "input", "turn pictures upright for filters that see geometry (on); -noautorotate does not",
+         "video", dest="autorotate"),
+    # Audio
+    Flag(("c:a", "codec:a", "acodec"), "output", "audio encoder, or copy (the default: bit for bit)", "audio", "codec",
+         dest="acodec"),
+    Flag(("af", "filter:a"), "output", "audio filters; the audio is then encoded", "audio", "graph",
+         dest="audio_filter"),
+    Flag(("ar", "ar:a"), "output", "sample rate; the audio is then encoded", "audio", "hz", values.count, "audio:ar"),
+    Flag(("ac", "ac:a"), "output", "channels; the audio is then encoded", "audio", "count", values.count, "audio:ac"),
+    Flag(("b:a", "ab"), "output", "audio bit rate; the audio is then encoded", "audio", "bits", dest="audio:b"),
+    Flag(("q:a", "aq", "qscale:a"), "output", "audio quality scale; the audio is then encoded", "audio", "q",
+         dest="audio_q"),
+    Flag(("an",), "output", "leave the audio out", "audio", dest="audio", const=False),
+    # Subtitles and data
+    Flag(("c:s", "codec:s", "scodec"), "output", "subtitle encoder, or copy (the default)", "subtitle", "codec",
+         dest="scodec"),
+    Flag(("sn",), "output", "leave the subtitles out", "subtitle", dest="subtitles", const=False),
+    Flag(("dn",), "output", "leave data streams out (they are, unless -map names one)", "subtitle", dest="data",
+         const=False),
+    # Advanced
+    Flag(("map",), "output", "choose streams: 0:v, 0:a:1, 0:s?, 0:m:language:eng, -0:a takes away; once given, only "
+         "what is named is there", "advanced", "[-]0[:stream][?]", values.stream_map, "maps", many=True),
+    Flag(("map_metadata",), "output", "0: keep the input's metadata, which may tell place and device", "advanced",
+         "0|-1", values.keep_metadata, "keep_metadata"),
+    Flag(("map_chapters",), "output", "-1: leave the chapters out", "advanced", "0|-1", values.no_chapters,
+         "chapters"),
+    Flag(("fps_mode", "fps_mode:v"), "output", "cfr: drop or repeat frames to a constant rate; vfr: drop those whose "
+         "time is taken; passthrough: neither; auto: cfr where the container knows no times, else passthrough",
+         "advanced", "mode", values.fps_mode, "fps_mode"),
+    Flag(("vsync",), "global", "-fps_mode, in older ffmpeg", "advanced", "mode", values.fps_mode, "fps_mode"),
+    Flag(("copyts",), "global", "times of the source: -ss does not start at 0, and t of filters is the source's",
+         "advanced", dest="copyts"),
+    Flag(("start_at_zero",), "global", "with -copyts: the container's start is 0", "advanced", dest="start_at_zero"),
+    Flag(("shortest",), "output", "end when the shortest stream ends", "advanced", dest="shortest"),
+    Flag(("bitexact",), "output", "write nothing that differs between versions", "advanced", dest="bitexact"),
+    Flag(("benchmark",), "global", "show the time and memory that were used", "advanced", dest="benchmark"),
+    Flag(("err_detect",), "input", "ignore_err: go on when the input is damaged or cut short", "advanced", "flags",
+         values.ignore_err, "ignore_errors"),
+    Flag(("threads",), "file", "threads of decoder and encoder, 0: as fits", "advanced", "count", values.threads,
+         "threads"),
+    # Ours
+    Flag(("dump_plan",), "global", "show what will run where; with no output only that", "own", dest="dump_plan"),
+    Flag(("ring_memory",), "global", "memory for waiting frames (1Gi)", "own", "bytes", values.parse_bytes,
+         "ring_memory"),
+    Flag(("passes",), "global", "force one pass or two instead of choosing", "own", "1|2", values.passes, "passes"),
+    Flag(("kernels",), "global", "what edits frames that lie on a CUDA device (cuda)", "own", "triton|cuda",
+         values.kernels, "kernels"),
 )  # fmt: skip
 BY_NAME = {name: flag for flag in FLAGS for name in flag.names}
 # Encoder options that people write most; any other is looked up by name.
@@ -151,20 +143,3 @@ COMMON = (
     ("level", "level"), ("tag:v", "four-character code of the video, such as hvc1"),
     ("movflags", "muxer flags, such as +faststart"),
 )  # fmt: skip
-# Options of ffmpeg's own that have no counterpart here, with what to do instead.
-INSTEAD = {
-    "filter_complex": "a graph has one input and one output: use -vf",
-    "lavfi": "a graph has one input and one output: use -vf",
-    "r": "put fps=RATE into -vf",
-    "s": "put scale=W:H into -vf",
-    "aspect": "put setdar=RATIO into -vf",
-    "map": "the best video stream is filtered and all audio is copied",
-    "af": "audio is copied as it is",
-    "frames:v": "use -t",
-    "vtag": "use -tag:v",
-    "sn": "subtitles are never copied: leave it out",
-    "dn": "data streams are never copied: leave it out",
-    "vsync": "frames keep their times, as with passthrough: put fps=RATE into -vf for a constant rate",
-    "fps_mode": "frames keep their times, as with passthrough: put fps=RATE into -vf for a constant rate",
-    "vn": "there is nothing to anonymise without video",
-}

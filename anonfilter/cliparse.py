@@ -7,35 +7,18 @@ is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from anonfilter.avoptions import DEMUXER, MUXER, any_encoder_takes, encoder_takes, is_generic_option
-from anonfilter.cliopts import BY_NAME, COMMON, INSTEAD, LOG_LEVELS, Flag, Where
-from anonfilter.errors import GraphError, UsageError
+from anonfilter.avoptions import DEMUXER, MUXER, any_encoder_takes
+from anonfilter.clijob import TIMES, Command, FileOptions, fill_input, fill_output, refuse_pending
+from anonfilter.cliopts import BY_NAME, COMMON, Flag, Where
+from anonfilter.clirefused import REFUSED, TAKEN
+from anonfilter.errors import UsageError
 from anonfilter.job import Job
 from anonfilter.values import hint
 
 _COMMON = frozenset(name.partition(":")[0] for name, _ in COMMON) - {"movflags"}
-
-
-@dataclass(slots=True)
-class Command:
-    """A parsed command line. action: "run", or what -h, -version or -filters ask for (topic: -h's
-    argument)."""
-
-    job: Job
-    action: Literal["run", "help", "version", "filters"] = "run"
-    topic: str = ""
-    overwrite: bool | None = None
-    stdin: bool = True
-    hide_banner: bool = False
-    log_level: int = LOG_LEVELS["info"]
-    stats: bool | None = None
-    progress: str = ""
-    dump_plan: bool = False
-    warnings: list[str] = field(default_factory=list)
 
 
 def parse_command(argv: Sequence[str]) -> Command:
@@ -43,20 +26,13 @@ def parse_command(argv: Sequence[str]) -> Command:
     return _Walker().walk(list(argv))
 
 
-@dataclass(slots=True)
-class _File:
-    url: str
-    flags: dict[str, tuple[str, Any]]
-    others: dict[str, str]
-
-
 class _Walker:
     """Splits the arguments into files and the options before each, then fills in a Job."""
 
     def __init__(self) -> None:
         self.command = Command(Job(input="", output=""))
-        self.inputs: list[_File] = []
-        self.outputs: list[_File] = []
+        self.inputs: list[FileOptions] = []
+        self.outputs: list[FileOptions] = []
         self.flags: dict[str, tuple[str, Any]] = {}  # of the next file, by dest
         self.others: dict[str, str] = {}
 
@@ -76,7 +52,7 @@ class _Walker:
             self.finish()
         return self.command
 
-    def file(self, url: str, where: Where) -> _File:
+    def file(self, url: str, where: Where) -> FileOptions:
         """Close the group of options before a file."""
         for name, flag in ((name, BY_NAME[name]) for name, _ in self.flags.values()):
             if flag.where not in (where, "file"):
@@ -86,16 +62,18 @@ class _Walker:
                     f"to apply an {other} option to an {where} file. Move this option before the file it "
                     "belongs to."
                 )
-        group = _File(url, self.flags, self.others)
+        group = FileOptions(url, self.flags, self.others)
         self.flags, self.others = {}, {}
         return group
 
     def option(self, name: str, rest: list[str]) -> int:
         """Take one option; gives how many arguments its value used."""
         flag = _find(name)
-        if flag is None and name.startswith("no") and (off := _find(name[2:])) and not off.arg and off.dest:
-            self.store(name[2:], off, not off.const)
-            return 0
+        if flag is None and name not in REFUSED and name.startswith("no"):
+            off = _find(name[2:])
+            if off is not None and not off.arg and off.dest:
+                self.store(name[2:], off, not off.const)
+                return 0
         if flag is not None and flag.dest == "topic":
             self.command.action, self.command.topic = "help", rest[0] if rest else ""
             return len(rest)
@@ -107,8 +85,13 @@ class _Walker:
             return 0
         if flag is None:
             _check_known(name)
+        taken = TAKEN.get(name.removeprefix("no") if name.startswith("no") else name) if flag is None else None
+        if taken is not None and not taken.args:
+            return 0
         if not rest:
             raise UsageError(f"Missing argument for option '{name}'.")
+        if taken is not None:
+            return 1
         if flag is None:
             self.others[name] = rest[0]
         elif flag.names == ("i",):
@@ -117,23 +100,31 @@ class _Walker:
             try:
                 self.store(name, flag, flag.parse(rest[0]))
             except ValueError as error:
-                raise UsageError(f"Invalid value for option '{name}': {error}") from None
+                raise _invalid(name, flag, rest[0], error) from None
         return 1
 
     def store(self, name: str, flag: Flag, value: Any) -> None:
         if flag.where == "global":
             self.store_global(flag.dest, value)
+        elif flag.many:
+            _, before = self.flags.get(flag.dest, (name, []))
+            self.flags[flag.dest] = _base(name), [*before, (name.partition(":")[2], value) if flag.spec else value]
         elif flag.dest == "graph_file":
             self.flags["graph"] = _base(name), (f"-{name} {value}", _read_graph(name, value))
         elif flag.dest == "graph":
             self.flags["graph"] = _base(name), (f"-{name}", value)
         else:
             self.flags[flag.dest] = _base(name), value
+            if name in ("c", "codec") and value == "copy":  # of every stream; what comes later says more
+                self.flags["acodec"] = self.flags["scodec"] = name, value
 
     def store_global(self, dest: str, value: Any) -> None:
         command = self.command
         if dest == "overwrite" and command.overwrite not in (None, value):
             raise UsageError("Error, both -y and -n supplied. Exiting.")
+        if dest == "log_level":
+            level, command.log_flags = value
+            value = command.log_level if level is None else level
         setattr(command if hasattr(command, dest) else command.job, dest, value)
 
     def finish(self) -> None:
@@ -153,96 +144,65 @@ class _Walker:
         for files, kind in ((self.inputs, "input"), (self.outputs, "output")):
             if len(files) > 1:
                 raise UsageError(f"one {kind} at a time: '{files[1].url}' is a second {kind}")
-        self.fill_input(self.inputs[0])
+        fill_input(self.command, self.inputs[0])
         if self.outputs:
-            self.fill_output(self.outputs[0])
+            fill_output(self.command, self.outputs[0])
         if self.command.overwrite:
             self.command.job.overwrite = True
+        refuse_pending(self.command)
 
-    def fill_input(self, group: _File) -> None:
-        job = self.command.job
-        job.input = group.url
-        for dest, (_, value) in group.flags.items():
-            setattr(job, "input_format" if dest == "format" else dest, value)
-        for name, value in group.others.items():
-            base = _specifier(name)[0]
-            if base not in DEMUXER and is_generic_option(base) is False:
-                raise UsageError(
-                    f"option '{name}' is for the output: move it from before '-i {group.url}' to before "
-                    "the output file"
-                )
-            job.input_options[base] = value
-        self.times("input", "")
 
-    def fill_output(self, group: _File) -> None:
-        job = self.command.job
-        job.output = group.url
-        for dest, (name, value) in group.flags.items():
-            if dest == "graph":
-                job.graph_source, job.graph = value
-            elif dest == "acodec":
-                if value != "copy":
-                    raise UsageError(f"-{name} {value}: audio is copied bit for bit (-{name} copy, or -an)")
-            elif dest == "qscale":
-                job.encoder_options |= _qscale(name, value)
-            elif dest == "format":
-                job.output_format = value
-            else:
-                setattr(job, f"out_{dest}" if dest in ("ss", "to", "t") else dest, value)
-        if job.codec == "copy":
-            raise UsageError("-c:v copy: Filtering and streamcopy cannot be used together.")
-        for name, value in group.others.items():
-            base, kind = _specifier(name)
-            if kind == "a":
-                raise UsageError(f"option '{name}': audio is copied bit for bit, leave it out")
-            if base in MUXER and not encoder_takes(base, job.codec):
-                job.muxer_options[base] = value
-            else:
-                job.encoder_options[base] = value
-        self.times("output", "out_")
-
-    def times(self, kind: str, prefix: str) -> None:
-        job = self.command.job
-        start, stop, length = (getattr(job, prefix + name) for name in ("ss", "to", "t"))
-        if stop is not None and length is not None:
-            self.command.warnings.append(f"-t and -to cannot be used together for the {kind}; using -t.")
-            setattr(job, prefix + "to", None)
-        elif stop is not None and stop <= (start or 0):
-            raise UsageError(f"-to value smaller than -ss for the {kind}; aborting.")
+def _invalid(name: str, flag: Flag, text: str, error: ValueError) -> UsageError:
+    """The line for a value that its option does not take, in ffmpeg's words where it has some."""
+    if flag.dest in TIMES or flag.dest in ("sseof", "stats_period"):
+        return UsageError(f"Invalid duration specification for {name}: {text} ({error})")
+    if flag.dest == "rate":
+        return UsageError(f"Invalid framerate value: {text} ({error})")
+    if flag.dest == "size":
+        return UsageError(f"Invalid frame size: {text}. ({error})")
+    if flag.dest in ("maps", "metadata", "aspect") or (flag.dest == "chapters" and "Invalid" in str(error)):
+        return UsageError(str(error))
+    return UsageError(f"Invalid value for option '{name}': {error}")
 
 
 def _base(name: str) -> str:
-    """The name in the table of an option as written ("c:v:0" -> "c:v")."""
-    return name if name in BY_NAME else ":".join(name.split(":")[:2])
+    """The name in the table of an option as written ("c:v:0" -> "c:v", "metadata:s:a" -> "metadata")."""
+    if name in BY_NAME:
+        return name
+    short = ":".join(name.split(":")[:2]).replace(":V", ":v")
+    return short if short in BY_NAME else name.partition(":")[0]
 
 
 def _find(name: str) -> Flag | None:
-    """The table's row for a name, also with a stream index behind it ("c:v:0")."""
+    """The table's row for a name, also with a stream specifier that means the one video stream ("c:v:0", "c:V")."""
     flag = BY_NAME.get(name)
-    if flag is None and name.count(":") == 2 and name.endswith(":0"):
-        flag = BY_NAME.get(name[:-2])
-    return flag
-
-
-def _specifier(name: str) -> tuple[str, str]:
-    """Name and media type of "b:v" or "b:v:0"."""
-    base, _, kind = name.partition(":")
-    return base, kind[:1]
+    if flag is not None or ":" not in name:
+        return flag
+    base, _, spec = name.partition(":")
+    flag = BY_NAME.get(base)
+    if flag is not None and flag.spec:
+        return flag
+    return BY_NAME.get(f"{base}:v") if spec in ("V", "v:0", "V:0") else None
 
 
 def _check_known(name: str) -> None:
     """Raise ffmpeg's error for an option that nobody knows."""
     base, _, kind = name.partition(":")
-    takes = any_encoder_takes(base)
-    known = kind in ("", "v", "v:0", "a", "a:0", "V", "V:0") and (
-        base in _COMMON or base in MUXER or base in DEMUXER or takes is not False
-    )
-    instead = INSTEAD.get(name) or INSTEAD.get(base)
-    # Before PyAV 18 nobody can tell here; the encoder refuses what it does not know when it is opened.
-    if known and not (instead and takes is None):
-        return
+    instead = REFUSED.get(name) or REFUSED.get(base)
     if instead:
         raise UsageError(f"Unrecognized option '{name}'. ({instead})")
+    if name in TAKEN or (name.startswith("no") and name[2:] in TAKEN):
+        return
+    one = kind in ("", "v", "v:0", "a", "V", "V:0")
+    if not one and (f"{base}:v" in BY_NAME or f"{base}:a" in BY_NAME):
+        raise UsageError(
+            f"-{name}: one video stream is filtered (-{base}:v), and all audio streams are handled alike (-{base}:a)"
+        )
+    takes = any_encoder_takes(base)
+    known = one and (base in _COMMON or base in MUXER or base in DEMUXER or takes is not False)
+    # Before PyAV 18 nobody can tell here; the encoder refuses what it does not know when it is opened.
+    if known:
+        return
     names = [*BY_NAME, *(n for n, _ in COMMON)]
     raise UsageError(f"Unrecognized option '{name}'.{hint(name, names)}")
 
@@ -254,14 +214,3 @@ def _read_graph(name: str, path: str) -> str:
         raise UsageError(f"-{name} {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"-{name} {path}: not UTF-8 text (byte {error.start})") from None
-
-
-def _qscale(name: str, text: str) -> dict[str, str]:
-    """-q:v N as ffmpeg does it: quality in units of FF_QP2LAMBDA."""
-    from anonfilter.expr import evaluate
-
-    try:
-        quality = evaluate(text)
-    except GraphError:
-        raise UsageError(f"Invalid value for option '{name}': '{text}' is not a number") from None
-    return {"flags": "+qscale", "global_quality": str(round(quality * 118))}

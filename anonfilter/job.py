@@ -38,13 +38,16 @@ class Job:
     or 2, None lets the planner choose. kernels: -kernels, None for the device's own. ignore_errors: -err_detect
     ignore_err. keep_metadata: -map_metadata 0. on_plan: is given the plan's description (-dump_plan). stopped: is asked
     many times a second, and ends the run with Cancelled once it says True. last: the process ends after this run, so
-    that nothing need be freed. maps: -map as written, in order; empty: ffmpeg's own choice among the input's streams,
-    but every audio and subtitle track. acodec, scodec: -c:a, -c:s; "copy", an encoder, or "" for copy where the
-    container can hold it. audio_options: for the audio encoder, as encoder_options. audio_filter: -af. subtitles:
-    False for -sn. chapters: False for -map_chapters -1. metadata: -metadata, by specifier ("" for the file, "s:a:0"
-    for a stream) and key; an empty value removes the key. copyts, shortest, autorotate: as ffmpeg's. fps_mode: "auto"
-    (of the muxer), "cfr", "vfr", "passthrough". frames: -frames:v. rate: -r of the output, size: -s, as written.
-    input_rate: -r of the input.
+    that nothing need be freed. maps: -map as written, in order (streamspec.resolve_maps reads them); empty: ffmpeg's
+    own choice among the input's streams, but every audio and subtitle track. acodec, scodec: -c:a, -c:s; "copy", an
+    encoder, or "" for copy where the container can hold it; but with audio_options or audio_filter "" is the muxer's
+    default encoder. audio_options: for the audio encoder, as encoder_options, "ar" (Hz) and "ac" (channels) among
+    them; -q:a is "flags": "+qscale" and "global_quality". audio_filter: -af. subtitles: False for -sn. data: False for
+    -dn. chapters: False for -map_chapters -1. metadata: -metadata, by specifier ("" for the file, "s:a:0" for a
+    stream: "s:" and a streamspec, of the output's streams; "c:0" for a chapter) and key; an empty value removes the
+    key. copyts, start_at_zero, shortest, autorotate: as ffmpeg's. fps_mode: "auto" (of the muxer), "cfr", "vfr",
+    "passthrough". frames: -frames:v. rate: -r of the output, size: -s, as written. aspect: -aspect, as setdar takes
+    it. input_rate: -r of the input. sseof: seconds, negative. stats_period: seconds between calls of progress.
     """
 
     input: str
@@ -93,6 +96,11 @@ class Job:
     rate: str = ""
     size: str = ""
     input_rate: str = ""
+    aspect: str = ""
+    data: bool = True
+    sseof: float | None = None
+    start_at_zero: bool = False
+    stats_period: float = 0.5
 
 
 @dataclass(slots=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction  # imported when it is needed: -h answers at once
 
 # The X11 / CSS names and values, as `ffmpeg -colors` lists them.
 _COLORS = """
@@ -52,6 +56,11 @@ SIZES: dict[str, tuple[int, int]] = {
     name: (int(size.partition("x")[0]), int(size.partition("x")[2]))
     for name, _, size in (row.partition("=") for row in _SIZES.split())
 }
+
+_RATES = {
+    "ntsc": (30000, 1001), "pal": (25, 1), "qntsc": (30000, 1001), "qpal": (25, 1), "sntsc": (30000, 1001),
+    "spal": (25, 1), "film": (24, 1), "ntsc-film": (24000, 1001),
+}  # fmt: skip
 
 _TRUE = ("true", "y", "yes", "enable", "enabled", "on")
 _FALSE = ("false", "n", "no", "disable", "disabled", "off")
@@ -115,6 +124,25 @@ def parse_size(text: str) -> tuple[int, int]:
     if not width or not height:
         raise ValueError(f"size '{text}' is empty")
     return width, height
+
+
+def parse_rate(text: str) -> Fraction:
+    """Frames per second from N, N/D, N:D, a decimal or an abbreviation of ffmpeg's (pal, ntsc-film). Raises ValueError.
+
+    As av_parse_video_rate: a decimal becomes the nearest fraction of numbers up to 1001000.
+    """
+    from fractions import Fraction
+
+    if text in _RATES:
+        return Fraction(*_RATES[text])
+    match = re.fullmatch(r"\+?([0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]+)(?:[/:]([0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]+))?", text)
+    if match is None:
+        raise ValueError(f"'{text}' is not a frame rate (use 25, 30000/1001 or 23.976){hint(text, _RATES)}")
+    over = Fraction(match[2] or "1")
+    rate = (Fraction(match[1]) / over).limit_denominator(1_001_000) if over else Fraction(0)
+    if rate <= 0:
+        raise ValueError(f"frame rate '{text}' is not positive")
+    return rate
 
 
 def parse_time(text: str) -> float:

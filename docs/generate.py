@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 from anonfilter import filter as registry
-from anonfilter.cliopts import COMMON, FLAGS, INSTEAD, Flag
+from anonfilter.clihelp import SECTIONS
+from anonfilter.clijob import pending
+from anonfilter.cliopts import COMMON, FLAGS
+from anonfilter.clirefused import OTHERS
 from anonfilter.expr import FUNCTIONS
 from anonfilter.options import TIMELINE, Option
 
@@ -67,33 +70,41 @@ def filters() -> str:
     return "\n".join(out)
 
 
-def flag_row(flag: Flag) -> str:
-    """One row of the command line's table."""
-    first = f"`-{flag.names[0]}{' ' + flag.arg if flag.arg else ''}`"
-    also = ", ".join(f"`-{name}`" for name in flag.names[1:])
-    return f"| {cell(first)} | {cell(also)} | {cell(flag.help)} |"
+WHERE = {"global": "", "file": "input, output", "input": "input", "output": "output"}
+
+
+def flag_rows(section: str) -> list[str]:
+    """Rows of a section: what is honoured, then what is taken without effect, then what is refused."""
+    rows = []
+    for flag in FLAGS:
+        if flag.section == section:
+            first = f"`-{flag.names[0]}{' ' + flag.arg if flag.arg else ''}`"
+            also = "".join(f", `-{name}`" for name in flag.names[1:])
+            status = "own" if section == "own" else "not yet" if pending(flag.dest) else "honoured"
+            rows.append((first + also, status, WHERE[flag.where], flag.help))
+    others = [other for other in OTHERS if other.section == section]
+    for other in sorted(others, key=lambda other: other.args < 0):
+        names = ", ".join(f"`-{name}`" for name in other.names)
+        rows.append((names, "refused" if other.args < 0 else "not applicable", "", other.text))
+    return [f"| {' | '.join(cell(text) for text in row)} |" for row in rows]
 
 
 def options() -> str:
     """docs/options.md."""
     out = [NOTE, "# Command line\n"]
     out.append(
-        "Options apply to the next file, as with ffmpeg. A switch `-name` is turned off by `-noname`.\n"
+        "Options apply to the next file, as with ffmpeg. A switch `-name` is turned off by `-noname`. The sections are "
+        "those of ffmpeg's manual. *Honoured* options do what ffmpeg's do; *refused* ones are an error that says what "
+        "to do instead; those that are *not applicable* are taken and have nothing to act on here.\n"
     )
-    sections = (
-        ("Global", "global"),
-        ("Of the next file, input or output", "file"),
-        ("Input, before `-i`", "input"),
-        ("Output, before the output file", "output"),
-    )
-    for title, where in sections:
-        out.append(f"## {title}\n\n| option | also | meaning |\n| --- | --- | --- |")
-        out.append("\n".join(flag_row(flag) for flag in FLAGS if flag.where == where) + "\n")
-    out.append("## Encoder and muxer\n")
-    out.append("Any option that the encoder or muxer takes, by ffmpeg's name. Most used:\n")
+    for section, title in SECTIONS.items():
+        out.append(
+            f"## {title}\n\n| option | status | of | meaning, or what to do instead |\n| --- | --- | --- | --- |"
+        )
+        out.append("\n".join(flag_rows(section)) + "\n")
+    out.append("## Encoder, muxer and demuxer options\n")
+    out.append("Any option that the encoder or muxer takes, by ffmpeg's name, is honoured. Most used:\n")
     out.append("\n".join(f"- `-{name}`: {text}" for name, text in COMMON) + "\n")
-    out.append("## What ffmpeg has and this does not\n")
-    out.append("\n".join(f"- `-{name}`: {text}" for name, text in INSTEAD.items()) + "\n")
     return "\n".join(out)
 
 

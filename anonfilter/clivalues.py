@@ -1,0 +1,173 @@
+"""The values of the command line's options, read and checked as ffmpeg does. Every parser raises ValueError with the
+whole line that goes behind the option's name, in ffmpeg's words where it has some."""
+
+from __future__ import annotations
+
+from anonfilter.errors import GraphError, UsageError
+from anonfilter.values import hint, parse_rate, parse_size, parse_time
+
+LOG_LEVELS = {
+    "quiet": -8, "panic": 0, "fatal": 8, "error": 16, "warning": 24, "info": 32, "verbose": 40, "debug": 48,
+    "trace": 56,
+}  # fmt: skip
+_LOG_FLAGS = ("repeat", "level", "time", "datetime")
+_FPS_MODES = {"-1": "auto", "0": "passthrough", "1": "cfr", "2": "vfr"}  # the numbers are -vsync's
+
+
+def seconds(text: str) -> float:
+    """A time or a duration that is not negative, in seconds."""
+    value = parse_time(text)
+    if value < 0:
+        raise ValueError(f"'{text}' is negative")
+    return value
+
+
+def before_end(text: str) -> float:
+    """A time before the end of the file (-sseof), in seconds, negative."""
+    value = parse_time(text)
+    if value >= 0:
+        raise ValueError(f"'{text}' is not negative: it counts back from the end of the file, as in -sseof -10")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"'{text}' is not a whole number from 0")
+    return int(text)
+
+
+def frames(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise ValueError(f"'{text}' is not a whole number from 1")
+    return int(text)
+
+
+def threads(text: str) -> int:
+    """A number of threads; auto is 0."""
+    return 0 if text == "auto" else count(text)
+
+
+def passes(text: str) -> int:
+    """1 or 2."""
+    if text not in ("1", "2"):
+        raise ValueError(f"'{text}' is not 1 or 2")
+    return int(text)
+
+
+def kernels(text: str) -> str:
+    """Which GPU kernels."""
+    if text not in ("triton", "cuda"):
+        raise ValueError(f"'{text}' is not triton or cuda")
+    return text
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes with ffmpeg's suffixes: 512M, 1.5G (powers of ten), 1Gi (of two); a last B is allowed."""
+    from anonfilter.expr import evaluate
+
+    try:
+        size = evaluate(text.removesuffix("B"))
+    except GraphError:
+        size = float("nan")
+    if not 0 < size < 2**63:
+        raise ValueError(f"'{text}' is not a size in bytes (use 512M or 2Gi)")
+    return int(size)
+
+
+def log_level(text: str) -> tuple[int | None, frozenset[str]]:
+    """[flags+]level as ffmpeg's: the level (None: as it was) and the flags, such as level+verbose."""
+    parts = text.strip("+").split("+")
+    names = frozenset(part for part in parts[:-1] if part)
+    last = parts[-1]
+    if last in _LOG_FLAGS:
+        names, last = names | {last}, ""
+    for name in names:
+        if name.removeprefix("-") not in _LOG_FLAGS:
+            raise ValueError(f"'{name}' is not a flag (use {', '.join(_LOG_FLAGS)}){hint(name, _LOG_FLAGS)}")
+    if not last or last in LOG_LEVELS:
+        return (LOG_LEVELS[last] if last else None), names
+    try:
+        return int(last), names
+    except ValueError:
+        words = ", ".join(LOG_LEVELS)
+        raise ValueError(f"'{last}' is not a level (use {words}){hint(last, LOG_LEVELS)}") from None
+
+
+def ignore_err(text: str) -> bool:
+    """-err_detect's only value that means something here."""
+    if text.lstrip("+") != "ignore_err":
+        raise ValueError(f"'{text}' is not offered (only ignore_err)")
+    return True
+
+
+def rate(text: str) -> str:
+    """A frame rate, checked and given back as written."""
+    parse_rate(text)
+    return text
+
+
+def size(text: str) -> str:
+    """A picture size, checked and given back as written."""
+    parse_size(text)
+    return text
+
+
+def aspect(text: str) -> str:
+    """A display aspect ratio, as setdar takes it."""
+    from anonfilter.expr import evaluate
+
+    width, colon, height = text.partition(":")
+    try:
+        value = evaluate(width) / evaluate(height) if colon else evaluate(text)
+    except (GraphError, ZeroDivisionError):
+        value = 0.0
+    if not 0 < value < 1000:
+        raise ValueError(f"Invalid aspect ratio: {text} (use 16:9 or 1.7778)")
+    return text.replace(":", "/")
+
+
+def fps_mode(text: str) -> str:
+    """auto, cfr, vfr or passthrough; -vsync's numbers too."""
+    mode = _FPS_MODES.get(text, text)
+    if mode == "drop":
+        raise ValueError("'drop' is not offered: use passthrough, or -r for new times")
+    if mode not in _FPS_MODES.values():
+        raise ValueError(f"'{text}' is not a mode (use auto, cfr, vfr or passthrough)")
+    return mode
+
+
+def stream_map(text: str) -> str:
+    """-map, checked and given back as written."""
+    from anonfilter.streamspec import parse_map
+
+    try:
+        return parse_map(text).text
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def no_chapters(text: str) -> bool:
+    """Whether -map_chapters keeps the chapters."""
+    if text not in ("0", "-1"):
+        raise ValueError(f"Invalid input file index {text} in chapter mapping (0 keeps the chapters, -1 drops them)")
+    return text == "0"
+
+
+def keep_metadata(text: str) -> bool:
+    """Whether -map_metadata keeps the input's metadata."""
+    file, _, part = text.partition(":")
+    if file not in ("0", "-1"):
+        raise ValueError(f"'{text}' is not offered (0 keeps the input's metadata, -1 drops it)")
+    if part not in ("", "g"):
+        raise ValueError(f"'{text}' is not offered: metadata is kept as a whole (0) or not (-1)")
+    return file == "0"
+
+
+def tag(text: str) -> tuple[str, str]:
+    """key=value of -metadata."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError(f"No '=' character in metadata string {text}. (write key=value; 'key=' removes it)")
+    return key, value
