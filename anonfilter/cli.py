@@ -12,15 +12,18 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from anonfilter import __version__, signals
 from anonfilter.clijob import Command
 from anonfilter.cliparse import parse_command
-from anonfilter.clivalues import LOG_LEVELS
+from anonfilter.clivalues import LOG_LEVELS, log_level
 from anonfilter.errors import AnonfilterError, Cancelled, OutputError, UsageError
 from anonfilter.job import Job, Progress
+from anonfilter.report import ReportFile
+from anonfilter.report import start as start_report
 
 if TYPE_CHECKING:
     from anonfilter.job import Report
@@ -42,11 +45,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(argv: Sequence[str], *, last: bool = False) -> int:
     """main() without its care of signals. last: the process ends after it."""
     args = list(argv)
-    level = _asked_level(args)
+    level, prefix = _asked_level(args)
     debug = level >= LOG_LEVELS["debug"]
-    say = _say if level >= LOG_LEVELS["error"] else _keep_quiet
+    report: ReportFile | None = None
+
+    def say(text: str) -> None:
+        """Tell an error. -loglevel quiet leaves it to the exit status."""
+        if report is not None:
+            report.write("error", text)
+        if level >= LOG_LEVELS["error"]:
+            _say(prefix("error") + text)
+
     try:
-        return _main(args, last)
+        report = start_report(args)
+        return _main(args, last, report)
     except (KeyboardInterrupt, Cancelled):
         return _stopped(say)
     except AnonfilterError as error:
@@ -67,6 +79,9 @@ def run_command(argv: Sequence[str], *, last: bool = False) -> int:
         text = " ".join(str(error).split())
         say(f"internal error: {type(error).__name__}: {text}; run with -v debug for the traceback")
         return FAILED
+    finally:
+        if report is not None:
+            report.close()
 
 
 def _stopped(say: Callable[[str], None]) -> int:
@@ -74,7 +89,7 @@ def _stopped(say: Callable[[str], None]) -> int:
     return signals.STOPPED
 
 
-def _main(args: list[str], last: bool) -> int:
+def _main(args: list[str], last: bool, report: ReportFile | None) -> int:
     if args[:1] == ["models"]:
         from anonfilter.models.cli import main as models_main
 
@@ -96,15 +111,15 @@ def _main(args: list[str], last: bool) -> int:
     elif command.action == "filters":
         clihelp.show(clihelp.filter_list())
     else:
-        _run(command, last)
+        _run(command, last, report)
     if signals.stopped():  # one that came while something was being freed, where no exception passes
         raise KeyboardInterrupt
     return 0
 
 
-def _run(command: Command, last: bool) -> None:
+def _run(command: Command, last: bool, report_file: ReportFile | None) -> None:
     """Plan, ask, run and tell."""
-    job, log = command.job, Log(command)
+    job, log = command.job, Log(command, report_file)
     job.stopped, job.last = signals.stopped, last
     if not command.hide_banner:
         log("info", f"anonfilter {__version__}")
@@ -116,6 +131,8 @@ def _run(command: Command, last: bool) -> None:
             print(_plan(job), flush=True)
             return
         job.on_plan = lambda text: print(text, file=sys.stderr, flush=True)
+    elif report_file is not None:
+        job.on_plan = lambda text: report_file.write("verbose", text)
     if command.progress in _STDOUT and job.output in _STDOUT:
         raise UsageError(f"-progress {command.progress}: stdout is the output's, use pipe:2 or a file")
     _check_output(command)
@@ -137,6 +154,17 @@ def _run(command: Command, last: bool) -> None:
         if report_to is not None:
             report_to.close()
     _tell(report, log)
+    if command.benchmark:
+        _benchmark(report.seconds, log)
+
+
+def _benchmark(seconds: float, log: Log) -> None:
+    """ffmpeg's two lines: user, system and wall time, and the most memory that was held."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    log("info", f"bench: utime={used.ru_utime:.3f}s stime={used.ru_stime:.3f}s rtime={seconds:.3f}s")
+    log("info", f"bench: maxrss={used.ru_maxrss}kB")
 
 
 def _plan(job: Job) -> str:
@@ -189,21 +217,28 @@ def _check_output(command: Command) -> None:
 class Log:
     """Log lines and the status line on stderr, as far as -loglevel and -nostats let them."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, report: ReportFile | None = None) -> None:
         from anonfilter.progress import StatusLine
 
-        self.level = command.log_level
+        self.level, self._report = command.log_level, report
+        self._prefix = _prefixer(command.log_flags)
         shown = self.level >= LOG_LEVELS["info"] if command.stats is None else command.stats
         self._line = StatusLine() if shown else None
 
     def __call__(self, level: str, line: str) -> None:
         """Print one line of that level."""
+        if self._report is not None:
+            self._report.write(level, line)
         if LOG_LEVELS.get(level, LOG_LEVELS["info"]) <= self.level:
             self.clear()
-            print(line, file=sys.stderr, flush=True)
+            print(self._prefix(level) + line, file=sys.stderr, flush=True)
 
     def status(self, state: Progress) -> None:
         """Show progress."""
+        if self._report is not None and state.done:
+            from anonfilter.progress import status_line
+
+            self._report.write("info", status_line(state))
         if self._line is not None:
             self._line.update(state)
 
@@ -218,10 +253,6 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _keep_quiet(text: str) -> None:
-    """-loglevel quiet: the exit status tells."""
-
-
 def _traceback() -> None:
     import traceback
 
@@ -229,14 +260,29 @@ def _traceback() -> None:
         traceback.print_exc()
 
 
-def _asked_level(args: Sequence[str]) -> int:
-    """What -loglevel asks for, known even where the command line cannot be parsed."""
-    level = LOG_LEVELS["info"]
+def _asked_level(args: Sequence[str]) -> tuple[int, Callable[[str], str]]:
+    """What -loglevel asks for, known even where the command line cannot be parsed: the level, and what to write before
+    a line."""
+    level, flags = LOG_LEVELS["info"], frozenset[str]()
     for option, value in pairwise(args):
         if option in ("-v", "-loglevel"):
             with contextlib.suppress(ValueError):
-                level = LOG_LEVELS[value] if value in LOG_LEVELS else int(value)
-    return level
+                asked, flags = log_level(value)
+                level = level if asked is None else asked
+    return level, _prefixer(flags)
+
+
+def _prefixer(flags: frozenset[str]) -> Callable[[str], str]:
+    """What -loglevel's flags write before a line of a level: its time, and its level in brackets."""
+    if not flags & {"level", "time", "datetime"}:
+        return lambda level: ""
+
+    def prefix(level: str) -> str:
+        now = datetime.now()
+        stamp = now.strftime("%Y-%m-%d %H:%M:%S.%f" if "datetime" in flags else "%H:%M:%S.%f")[:-3] + " "
+        return (stamp if flags & {"time", "datetime"} else "") + (f"[{level}] " if "level" in flags else "")
+
+    return prefix
 
 
 def _drop_stdout() -> None:

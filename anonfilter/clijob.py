@@ -25,7 +25,6 @@ PENDING = {
     "chapters": "map_chapters", "metadata": "metadata", "copyts": "copyts", "shortest": "shortest",
     "autorotate": "noautorotate", "fps_mode": "fps_mode", "frames": "frames:v", "rate": "r", "size": "s",
     "input_rate": "r", "aspect": "aspect", "sseof": "sseof", "start_at_zero": "start_at_zero",
-    "stats_period": "stats_period",
 }  # fmt: skip
 
 
@@ -164,14 +163,12 @@ def _times(command: Command, kind: str, prefix: str) -> None:
 def pending(dest: str) -> bool:
     """Whether the field that an option fills in has nobody yet who acts on it."""
     names = {"audio:ar": "audio_options", "audio:ac": "audio_options", "audio:b": "audio_options"}
-    return names.get(dest, dest.replace("audio_q", "audio_options")) in PENDING or dest in ("report", "benchmark")
+    return names.get(dest, dest.replace("audio_q", "audio_options")) in PENDING
 
 
-def refuse_pending(command: Command) -> None:
+def refuse_pending(job: Job) -> None:
     """Raise UsageError for what is asked for and cannot be done yet."""
-    job, bare = command.job, Job(input="", output="")
-    if command.report or command.benchmark:
-        raise UsageError(f"-{'report' if command.report else 'benchmark'}: not possible yet")
+    bare = Job(input="", output="")
     for name, option in PENDING.items():
         value = getattr(job, name)
         if value not in (getattr(bare, name), "copy"):  # audio is copied, so that -c:a copy is as it should be

@@ -149,7 +149,7 @@ class _Walker:
             fill_output(self.command, self.outputs[0])
         if self.command.overwrite:
             self.command.job.overwrite = True
-        refuse_pending(self.command)
+        refuse_pending(self.command.job)
 
 
 def _invalid(name: str, flag: Flag, text: str, error: ValueError) -> UsageError:

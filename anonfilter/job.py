@@ -12,7 +12,8 @@ class Progress:
 
     frame: frames written. total: estimate, 0 if unknown. fps: frames per second of wall time. out_time: seconds of
     output. size: bytes written. speed: out_time per second of wall time. stage: "render", "pass 1", "pass 2".
-    done: True in the last call.
+    done: True in the last call. dup, drop: frames that a constant rate repeated or left out. q: the encoder's quantizer
+    of the last frame, -1 where it does not say.
     """
 
     frame: int = 0
@@ -23,6 +24,9 @@ class Progress:
     speed: float = 0.0
     stage: str = "render"
     done: bool = False
+    dup: int = 0
+    drop: int = 0
+    q: float = -1.0
 
 
 @dataclass(slots=True)

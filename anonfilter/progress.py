@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from typing import TextIO
 
 from anonfilter.errors import UsageError
 from anonfilter.job import Progress
+from anonfilter.sink import Sink, open_sink
 
 
 def clock(seconds: float) -> str:
-    """HH:MM:SS.cc, as ffmpeg writes times."""
-    cents = round(max(0.0, seconds) * 100)
+    """HH:MM:SS.cc, as ffmpeg writes times, which cuts what is below a hundredth off."""
+    cents = int(round(max(0.0, seconds) * 1e6) // 10_000)
     return f"{cents // 360000:02d}:{cents // 6000 % 60:02d}:{cents // 100 % 60:02d}.{cents % 100:02d}"
 
 
 def bitrate(state: Progress) -> str:
     """Bits per second of output time, "N/A" before there is any."""
-    if state.out_time <= 0:
+    if state.out_time <= 0 or not state.size:
         return "N/A"
     return f"{state.size * 8 / state.out_time / 1000:6.1f}kbits/s"
 
@@ -30,8 +30,10 @@ def status_line(state: Progress) -> str:
     line = (
         f"{stage}frame={state.frame:5d} fps={state.fps:4.{0 if state.fps >= 10 else 1}f} "
         f"size={state.size // 1024:8d}kB time={clock(state.out_time)} bitrate={bitrate(state)} "
-        f"speed={state.speed:.3g}x"
     )
+    if state.dup or state.drop:
+        line += f"dup={state.dup} drop={state.drop} "
+    line += f"speed={state.speed:.3g}x"
     if not state.done and state.fps > 0 and state.total > state.frame:
         line += f" eta={clock((state.total - state.frame) / state.fps).partition('.')[0]}"
     return line
@@ -67,51 +69,50 @@ class ProgressFile:
     """ffmpeg's -progress: blocks of key=value lines, each ended by progress=continue, the last by
     progress=end.
 
-    url: a path, file:PATH, "-" or pipe:N. Raises UsageError if it cannot be opened. A reader that goes away
-    ends the reports, not the run.
+    url: a path, file:PATH, "-", pipe:N, tcp://HOST:PORT, udp://HOST:PORT, unix:PATH or http://HOST... (one POST for the
+    whole run). Raises UsageError if it cannot be opened. A reader that goes away ends the reports, not the run.
     """
 
     def __init__(self, url: str) -> None:
-        self._file: TextIO | None
+        self._sink: Sink | None
         try:
-            if url == "-" or url.startswith("pipe:"):
-                number = url.removeprefix("pipe:").strip("-")
-                self._file = os.fdopen(os.dup(int(number or 1)), "w")
-            else:
-                self._file = open(url.removeprefix("file:"), "w")  # noqa: SIM115 (closed by close)
+            self._sink = open_sink(url)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "no such pipe"
+            reason = getattr(error, "strerror", None) or str(error)
             raise UsageError(f"-progress {url}: {reason}") from None
 
     def update(self, state: Progress) -> None:
         """Write one block."""
-        if self._file is None:
+        if self._sink is None:
             return
-        micros = round(state.out_time * 1e6)
-        out_time = f"{clock(state.out_time).partition('.')[0]}.{micros % 1_000_000:06d}"
-        rows = {
-            "frame": state.frame,
-            "fps": f"{state.fps:.2f}",
-            "stream_0_0_q": "-0.0",
-            "bitrate": bitrate(state).rjust(6),
-            "total_size": state.size,
-            "out_time_us": micros,
-            "out_time_ms": micros,  # ffmpeg writes microseconds under this name too
-            "out_time": out_time,
-            "dup_frames": 0,
-            "drop_frames": 0,
-            "speed": f"{state.speed:4.3g}x",
-            "progress": "end" if state.done else "continue",
-        }
         try:
-            self._file.write("".join(f"{key}={value}\n" for key, value in rows.items()))
-            self._file.flush()
+            self._sink.write("".join(f"{key}={value}\n" for key, value in rows(state).items()).encode())
         except OSError:
             self.close()
 
     def close(self) -> None:
         """Close the file."""
-        file, self._file = self._file, None
-        if file is not None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
             with contextlib.suppress(OSError):  # what is left in the buffer has no reader
-                file.close()
+                sink.close()
+
+
+def rows(state: Progress) -> dict[str, str]:
+    """What ffmpeg tells of a state, in its order. stream_0_0_q is -1.0 where the encoder does not say, as there."""
+    micros = round(state.out_time * 1e6)
+    out_time = f"{clock(state.out_time).partition('.')[0]}.{micros % 1_000_000:06d}"
+    return {
+        "frame": str(state.frame),
+        "fps": f"{state.fps:.2f}",
+        "stream_0_0_q": f"{state.q:.1f}",
+        "bitrate": bitrate(state).rjust(6),
+        "total_size": str(state.size) if state.size else "N/A",
+        "out_time_us": str(micros),
+        "out_time_ms": str(micros),  # ffmpeg writes microseconds under this name too
+        "out_time": out_time,
+        "dup_frames": str(state.dup),
+        "drop_frames": str(state.drop),
+        "speed": f"{state.speed:4.3g}x" if state.speed else "N/A",
+        "progress": "end" if state.done else "continue",
+    }

@@ -31,7 +31,6 @@ from anonfilter.replay import Replay
 from anonfilter.tail import Tail
 
 _QUEUE = 4
-_TICK = 0.5
 _SOUND_LATE = 10  # seconds that sound may stand behind its pictures in the file
 END = None
 
@@ -98,10 +97,10 @@ def _log(job: Job, level: str, line: str) -> None:
 
 
 class _Threads:
-    """The threads of a pass. A body that raises stops them all. stopped: see Job."""
+    """The threads of a pass. A body that raises stops them all. stopped: see Job. period: seconds between ticks."""
 
-    def __init__(self, stop: Stop, stopped: Callable[[], bool] | None) -> None:
-        self.stop, self._stopped = stop, stopped
+    def __init__(self, stop: Stop, stopped: Callable[[], bool] | None, period: float = 0.5) -> None:
+        self.stop, self._stopped, self._period = stop, stopped, period
         # Not Thread.join(): until Python 3.13 one that a signal interrupts takes the thread for ended.
         self._threads: list[tuple[threading.Thread, threading.Event]] = []
 
@@ -132,7 +131,7 @@ class _Threads:
             if self._stopped is not None and self._stopped():
                 raise Cancelled("stopped")
             now = time.monotonic()
-            if now - last >= _TICK:
+            if now - last >= self._period:
                 last = now
                 tick()
         if self.stop.error is not None:
@@ -235,7 +234,7 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
             writer.write(record)
         writer.close(state.frame, reader.fingerprint())
 
-    threads = _Threads(stop, job.stopped)
+    threads = _Threads(stop, job.stopped, job.stats_period)
     try:
         _open(list(plan.lane), env)
         threads.start("decode", lambda: _decode(reader, head, decoded))
@@ -320,7 +319,7 @@ def _render(
         state.size = report.size = writer.finish()
         state.frame = writer.frames
 
-    threads = _Threads(stop, job.stopped)
+    threads = _Threads(stop, job.stopped, job.stats_period)
     try:
         writer.open(tail.out)
         _open([*lane.filters], env)

@@ -430,7 +430,8 @@ def test_status_line() -> None:
     assert status_line(done).startswith("pass 1: frame=   90 fps= 5.0 ")
     assert "eta" not in status_line(done)
     assert "bitrate=N/A" in status_line(done)
-    assert clock(59.999) == "00:01:00.00"
+    assert clock(59.999) == "00:00:59.99", "cut off, as ffmpeg does"
+    assert clock(0.1 + 0.2) == "00:00:00.30"
 
 
 class Terminal(io.StringIO):

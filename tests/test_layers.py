@@ -58,6 +58,8 @@ FLOORS = {
     "anonfilter.clivalues": 5,
     "anonfilter.signals": 5,
     "anonfilter.progress": 5,
+    "anonfilter.sink": 5,
+    "anonfilter.report": 5,
     "anonfilter.__main__": 5,
 }
 
