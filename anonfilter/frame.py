@@ -16,6 +16,19 @@ Plane = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Hdr:
+    """HDR10's static metadata; each part empty where it is not known.
+
+    primaries: CIE 1931 x and y of red, green, blue and white point of the mastering display. luminance: its least and
+    greatest, cd/m2. light: MaxCLL and MaxFALL of the content, cd/m2.
+    """
+
+    primaries: tuple[Fraction, ...] = ()
+    luminance: tuple[Fraction, ...] = ()
+    light: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What is known of a video stream before its first frame.
 
@@ -27,7 +40,7 @@ class StreamInfo:
     color_*: libavutil's enumeration values (2 = unspecified for space, primaries, trc; 0 for range).
     chroma_location: AVChromaLocation (0 unspecified, 1 left, 2 centre, 3 top left).
     start: the container's start in seconds; t = pts * time_base - start.
-    frames, duration: what the container states (0 = it does not); estimates only.
+    frames, duration: what the container states (0 = it does not); estimates only. hdr: HDR10's metadata, or None.
     """
 
     width: int
@@ -48,6 +61,7 @@ class StreamInfo:
     start: float = 0.0
     frames: int = 0
     duration: float = 0.0
+    hdr: Hdr | None = None
 
     @property
     def fmt(self) -> PixFmt:

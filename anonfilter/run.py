@@ -160,7 +160,7 @@ def _decode(
     It is waited for, but not for ever.
     """
     count = 0
-    waiting = {stream.index for stream in reader.copied} if end is not None else set()
+    waiting = {stream.index for stream in reader.copied if stream.type == "audio"} if end is not None else set()
     for item in reader.frames():
         over = enough is not None and enough.is_set()
         if over and not waiting:

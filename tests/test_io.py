@@ -165,7 +165,8 @@ def test_frame_types_of_the_source_are_not_forced(clips: Any, tmp_path: Path) ->
 @pytest.mark.parametrize("options", [{"preset": "veryfast"}, {"preset": "veryfast", "b": "200k"}])
 def test_x264_gets_ffmpegs_settings(clips: Any, tmp_path: Path, options: dict[str, str]) -> None:
     source = clips.make(tmp_path / "in.mp4", frames=50, size=(320, 240))
-    convert(source, tmp_path / "ours.mp4", encoder_options=options)
+    # Without -map_metadata 0 nothing in the file names the encoder.
+    convert(source, tmp_path / "ours.mp4", encoder_options=options, keep_metadata=True)
     given = [part for k, v in options.items() for part in (f"-{k}:v", v)]
     subprocess.run(
         [FFMPEG, "-v", "error", "-nostdin", "-i", source, "-c:v", "libx264", *given, tmp_path / "theirs.mp4"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -118,3 +120,23 @@ def set_decoder_options(job: Job, container: InputContainer, context: Any) -> No
         raise InputError(
             f"Unrecognized option '{unknown[0]}' for input {job.input} ({container.format.name}, {context.name})"
         )
+
+
+def shortest(job: Job, streams: Sequence[Any]) -> Fraction | None:
+    """Where the first of these pictures and sounds ends, in seconds of the file's clock: for -shortest. The packets are
+    read once more for that. Raises InputError for an input that cannot be read twice."""
+    if read_once(job.input):
+        raise InputError(f"{job.input}: -shortest has to read the input twice: save it to a file first")
+    ends = {s.index: Fraction(0) for s in streams if s.type in ("audio", "video")}
+    container = open_input(job)
+    try:
+        for packet in container.demux([container.streams[index] for index in ends]):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is not None and packet.size:
+                end = (stamp + (packet.duration or 0)) * Fraction(packet.time_base)
+                ends[packet.stream.index] = max(end, ends[packet.stream.index])
+    except av.error.FFmpegError:
+        pass  # whoever reads it says so
+    finally:
+        container.close()
+    return min(ends.values(), default=None)

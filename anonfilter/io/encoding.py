@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from fractions import Fraction
@@ -18,7 +19,7 @@ from av.video.stream import VideoStream
 
 from anonfilter.errors import OutputError
 from anonfilter.frame import StreamInfo
-from anonfilter.io import logs
+from anonfilter.io import hdr, logs
 from anonfilter.io.streams import CHROMA_LOCATIONS
 from anonfilter.job import Job
 
@@ -50,6 +51,9 @@ _WORDS = {
         "profile": ("baseline", "main", "high", "high10", "high422", "high444"),
     },
 }
+
+# Codecs whose encoders leave their name out when they are asked to be exact.
+_SIGN = frozenset({"mpeg4", "msmpeg4v2", "msmpeg4v3", "mjpeg", "prores", "h263", "flv1"})
 
 _DEFAULT_TOLERANCE = 4_000_000  # AVCodecContext's bit_rate_tolerance, which PyAV replaces by its own
 
@@ -203,6 +207,11 @@ def open_encoder(
             f"{job.output}: the format '{container.format.name}' does not hold {codec.name} video"
         ) from error
     context = video.codec_context
+    if stream.hdr is not None:
+        hdr.attach(video, stream.hdr)
+        # It takes the place of these, too.
+        context.width, context.height, context.framerate = stream.width, stream.height, stream.average_rate
+        context.time_base, context.bit_rate = time_base, defaults.bit_rate or 0
     context.pix_fmt = stream.pix_fmt
     context.sample_aspect_ratio = stream.sar
     context.color_range = stream.color_range
@@ -215,6 +224,11 @@ def open_encoder(
     context.flags |= int(av.codec.context.Flags.frame_duration)
     options = dict(job.encoder_options)
     _own_options(context, options)
+    _quiet(codec.name, options)
+    if stream.hdr is not None:
+        hdr.add_parameters(codec.name, stream.hdr, options)
+    if not job.keep_metadata:
+        _unsigned(codec, context, options)
     if stream.chroma_location:
         options.setdefault("chroma_sample_location", CHROMA_LOCATIONS[stream.chroma_location])
     context.options = options
@@ -228,6 +242,29 @@ def open_encoder(
         for _, speaker, text in said:
             job.log("warning", f"{speaker}: {text.strip()}")
     return video, dict(context.options)
+
+
+def _quiet(encoder: str, options: dict[str, str]) -> None:
+    """Keep encoders that write to stderr by themselves from telling more than warnings."""
+    if encoder == "libx265":
+        _parameter(options, "x265-params", "log-level", "warning")
+    elif encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")
+
+
+def _unsigned(codec: av.codec.Codec, context: Any, options: dict[str, str]) -> None:
+    """Keep an encoder from writing its name, version and settings into the bitstream, where it can be told."""
+    if codec.name == "libx265":
+        _parameter(options, "x265-params", "info", "0")
+    elif codec.canonical_name in _SIGN:
+        context.flags |= int(av.codec.context.Flags.bitexact)
+
+
+def _parameter(options: dict[str, str], option: str, name: str, value: str) -> None:
+    """Add one of an encoder's own parameters unless the user gave it."""
+    given = options.get(option, "")
+    if name not in {part.partition("=")[0] for part in given.split(":")}:
+        options[option] = f"{given}:{name}={value}".lstrip(":")
 
 
 def _known_words(encoder: str, options: dict[str, str]) -> None:

@@ -19,6 +19,7 @@ from av.filter.filter import filters_available
 from anonfilter.errors import GraphError, PlanError
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io import logs
+from anonfilter.io.hdr import CHANGES_LIGHT
 from anonfilter.located import Located
 from anonfilter.syntax import FilterSpec, parse_graph
 
@@ -207,6 +208,7 @@ class LavfiGraph:
             sar=sar,
             color_space=_SPACES.get(link[4], 2),
             color_range=_RANGES.get(link[5], 0),
+            hdr=None if any(spec.name in CHANGES_LIGHT for spec in self._specs) else s.hdr,
         )
 
     # -- running --

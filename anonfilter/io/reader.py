@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,7 +18,9 @@ from av.video.frame import VideoFrame
 
 from anonfilter.errors import InputError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.io import demuxing, logs, streams
+from anonfilter.io import demuxing, hdr, logs, selection, sound, streams
+from anonfilter.io.clock import rescale
+from anonfilter.io.fields import deinterlaces
 from anonfilter.job import Job
 
 _MICRO = Fraction(1, 1_000_000)
@@ -27,16 +28,11 @@ _RETRIES = 100
 """Read errors in a row after which a damaged input is given up even with ignore_errors."""
 
 
-def rescale(seconds: Fraction, time_base: Fraction) -> int:
-    """Seconds to ticks as av_rescale_q does it: to the nearest, halves away from zero."""
-    ticks = seconds / time_base
-    return int(ticks + Fraction(1, 2)) if ticks >= 0 else -int(-ticks + Fraction(1, 2))
-
-
 class Reader:
     """An open input.
 
-    info: the video stream. shift: seconds that an output subtracts from every timestamp (0 without -ss, since
+    info: the video stream. order: the streams of the output as they stand in it; copied: those of them that are not the
+    video. shift: seconds that an output subtracts from every timestamp (0 without -ss, since
     the output keeps the source's pts). container, video, copied: PyAV's objects for the writer. dropped: one
     line for each stream that no output gets. corrupt: frames that the decoder flagged. errors: damage that
     ignore_errors passed over. Raises InputError, one line, for anything that is not a video that can be
@@ -65,52 +61,56 @@ class Reader:
 
     def _open(self) -> None:
         container = self._container
-        video = streams.choose_video(container)
+        chosen = self._chosen = selection.select(container, self.job)
+        video = chosen.video
         if video is None:
+            if self.job.maps and any(not streams.is_picture(s) for s in container.streams.video):
+                raise InputError(f"{self.name}: -map names no video, and there is nothing to do without (add -map 0:v)")
             what = "only cover art" if container.streams.video else "no video stream"
             raise InputError(f"{self.name}: {what} in this file")
         if video.codec_context is None:
             raise InputError(f"{self.name}: no decoder for its video stream #{video.index} in this build of libavcodec")
         self.video = video
         self.time_base = Fraction(video.time_base or Fraction(1, 1000))
-        self.copied = [s for s in container.streams.audio if self.job.audio]
-        self._list_dropped()
+        self.copied, self.order = chosen.copied, chosen.order
+        self.dropped += chosen.dropped
+        self._whole_sound = {s.index for s in self.copied if s.type == "audio" and sound.encoded(self.job)}
+        self._fields_end = deinterlaces(self.job.graph)
         context = video.codec_context
         context.thread_type = "AUTO"
         context.thread_count = self.job.threads
         demuxing.set_decoder_options(self.job, container, context)
         self._range()
+        self.shortest = demuxing.shortest(self.job, self.order) if self.job.shortest else None
         self._last: Fraction = self._begin or Fraction(0)
         self._seen: dict[int, Fraction] = {}
         self._packets = self._discarded = 0
         self._guess: int | None = None
         self._items = self._read()
         self._pending: deque[Frame | Packet[Any]] = deque()
+        self.pictures: dict[int, bytes] = {}
         for item in self._items:
             self._pending.append(item)
+            if not isinstance(item, Frame) and streams.is_picture(item.stream):
+                self.pictures[item.stream.index] = bytes(item)
             if isinstance(item, Frame):
                 self.info = streams.stream_info(container, video, item.av, self._zero_ticks * self.time_base)
+                self.dropped += hdr.read(item.av)[1]
                 return
         if self._begin is not None and self._seen:
             raise InputError(f"{self.name}: no frame at or after -ss {self.job.ss or 0:g} (is it behind the end?)")
         raise InputError(f"{self.name}: no frame of its video could be decoded")
 
     @property
+    def range(self) -> tuple[Fraction | None, Fraction | None]:
+        """What -ss and -t leave, in seconds of the file's clock."""
+        return self._begin, self._end
+
+    @property
     def _container(self) -> InputContainer:
         if self.container is None:
             raise InputError(f"{self.name}: already closed")
         return self.container
-
-    def _list_dropped(self) -> None:
-        for stream in self._container.streams:
-            if stream is self.video or stream in self.copied or (stream.type == "audio" and not self.job.audio):
-                continue
-            kind: str = stream.type
-            if kind == "video":
-                cover = stream.disposition & av.stream.Disposition.attached_pic
-                kind = "cover art" if cover else "second video"
-            name = stream.metadata.get("handler_name") or stream.metadata.get("filename") or ""
-            self.dropped.append(f"{kind} stream #{stream.index}{f' ({printable(name)})' if name else ''}")
 
     def _range(self) -> None:
         """Work out which part of the file is asked for, in seconds of its own timestamps."""
@@ -119,7 +119,7 @@ class Reader:
         skip = _seconds(job.ss)
         self._zero = first + skip
         self._zero_ticks = rescale(self._zero, self.time_base)
-        self.shift = self._zero if job.ss is not None else Fraction(0)
+        self.shift = self._zero if job.ss is not None and not job.copyts else Fraction(0)
         self._length: Fraction | None = None
         if job.t is not None:
             self._length = _seconds(job.t)
@@ -195,6 +195,11 @@ class Reader:
                     f"{self.name}: the picture changes from {want[0]}x{want[1]} {want[2]} to "
                     f"{have[0]}x{have[1]} {have[2]} at {t:.3f} s: split the file there"
                 )
+        if frame.interlaced_frame and not self._fields_end:
+            raise InputError(
+                f"{self.name}: the picture at {t:.3f} s is interlaced, two moments in one: put yadif or bwdif first in "
+                "-vf (or setfield=prog if it is marked so by mistake)"
+            )
         self.corrupt += frame.is_corrupt
         return Frame(n, pts, t, frame)
 
@@ -298,9 +303,13 @@ class Reader:
         index = packet.stream.index
         if self._end is not None and dts is not None and dts >= rescale(self._end, base):
             return False
-        if self._begin is not None and index not in started and (pts is None or pts < rescale(self._begin, base)):
+        # Sound that is decoded is cut to the sample later, and its decoder needs what comes before.
+        begin = self._begin
+        waits = begin is not None and index not in started and index not in self._whole_sound
+        if waits and begin is not None and (pts is None or pts < rescale(begin, base)):
             return False
-        started.add(index)
+        if index not in self._whole_sound:
+            started.add(index)
         return True
 
     def _copies_done(self, packet: Packet[Any] | None) -> bool:
@@ -391,7 +400,3 @@ def _seconds(value: float | None) -> Fraction:
     # Six digits, as ffmpeg keeps times: a float's own error must not move a frame over the edge.
     return Fraction(0) if value is None else Fraction(round(value * 1_000_000), 1_000_000)
 
-
-def printable(text: str) -> str:
-    """Text from a file, safe to show in one line."""
-    return re.sub(r"[^\x20-\x7e -￿]", "", text).strip()[:60]

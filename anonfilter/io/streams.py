@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from anonfilter.frame import StreamInfo
+from anonfilter.io import hdr
 from anonfilter.io.logs import captured
 
 CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
@@ -27,10 +29,16 @@ IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 _MAX_RATE = 400
 
 
-def choose_video(container: InputContainer) -> VideoStream | None:
-    """The video to work on: the largest, as ffmpeg chooses; cover art and thumbnails are no video."""
+def is_picture(stream: Any) -> bool:
+    """Whether a stream is cover art or thumbnails, and no video."""
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    found = [stream for stream in container.streams.video if not stream.disposition & pictures]
+    return stream.type == "video" and bool(stream.disposition & pictures)
+
+
+def choose_video(container: InputContainer, among: Sequence[VideoStream] | None = None) -> VideoStream | None:
+    """The video to work on: the largest, as ffmpeg chooses; cover art and thumbnails are no video. among: the streams
+    to choose from, all by default."""
+    found = [s for s in (container.streams.video if among is None else among) if not is_picture(s)]
 
     def score(stream: VideoStream) -> int:
         context = stream.codec_context
@@ -161,4 +169,5 @@ def stream_info(container: InputContainer, stream: VideoStream, frame: VideoFram
         start=float(start),
         frames=stream.frames or round(seconds * average),
         duration=seconds,
+        hdr=hdr.read(frame)[0],
     )

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import av
+import av.container
 import av.error
 from av.container import OutputContainer
 from av.packet import Packet
 
 from anonfilter.errors import OutputError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.io import encoding, logs, tags
+from anonfilter.io import encoding, logs, sei, tracks
+from anonfilter.io.clock import Clock, rescale
 from anonfilter.io.demuxing import TAGS
+from anonfilter.io.describe import chapters, describe
 from anonfilter.io.lavfi import LavfiGraph
-from anonfilter.io.reader import Reader, rescale
+from anonfilter.io.reader import Reader
 from anonfilter.io.target import Target
 from anonfilter.job import Job
 
@@ -31,8 +35,6 @@ _KEEP_SHAPE = frozenset({"mp4", "mov", "ipod", "3gp", "3g2", "psp", "ismv", "f4v
 
 # How far libavformat may hold one stream back for another (its own 10 s are less than a long look-ahead).
 _INTERLEAVE = 60_000_000
-
-_MICRO = Fraction(1, 1_000_000)
 
 _left: list[Any] = []
 """What must not be freed before the process ends."""
@@ -56,10 +58,10 @@ class Writer:
         self.frames = self.nudged = 0
         self._container: OutputContainer | None = None
         self._video: Any = None
-        self._end: Fraction | None = None
-        self._copies: dict[int, Any] = {}
+        self._sei: tuple[str, int] | None = None
+        self._tracks: dict[int, tracks.Track] = {}
+        self._clock = Clock()
         self._early: list[Packet[Any]] = []
-        self._last_dts: dict[int, int] = {}
         self._last_pts: int | None = None
         self._finished = False
         self._target = Target(job)
@@ -78,7 +80,7 @@ class Writer:
     @property
     def end(self) -> Fraction | None:
         """Where copied packets end, in seconds of the source's timestamps; None without -t and -to."""
-        return self._end
+        return self._clock.end
 
     @property
     def is_file(self) -> bool:
@@ -133,6 +135,8 @@ class Writer:
                 options={"max_interleave_delta": str(_INTERLEAVE), **job.muxer_options},
                 **TAGS,
             )
+            if not job.keep_metadata:
+                container.flags |= av.container.Flags.bitexact.value  # else the muxer signs with its version
             pix_fmt = encoding.choose_format(job, self.codec, stream, set(container.supported_codecs))
             self._convert = None
             if pix_fmt != stream.pix_fmt:
@@ -141,11 +145,7 @@ class Writer:
             self._time_base = encoding.clock(self.codec, self.muxer, stream)
             self._stream = stream
             self._shifts(stream)
-            self._video, unknown = encoding.open_encoder(container, self.codec, job, stream, self._time_base)
-            if stream.display_matrix is not None:
-                self._video.set_display_matrix(stream.display_matrix)
-            self._add_copies(container)
-            self._describe(container)
+            unknown = self._add_streams(container, stream)
             self._write_header(container, unknown)
             early, self._early = self._early, []
             for packet in early:
@@ -157,53 +157,51 @@ class Writer:
     def _shifts(self, stream: StreamInfo) -> None:
         """What is subtracted from timestamps: the source's start for -ss of the input, more for -ss of the
         output."""
-        shift = self._reader.shift if self._reader is not None else Fraction(0)
-        start = Fraction(stream.start).limit_denominator(1_000_000)
+        reader, clock = self._reader, self._clock
+        clock.shift = reader.shift if reader is not None else Fraction(0)
+        clock.zero = start = Fraction(stream.start).limit_denominator(1_000_000)
+        if reader is not None:
+            clock.read_begin, clock.read_end = reader.range
         # Times of the output's -ss and -t count from where its t is 0.
-        self._begin = None if self._from is None else start + self._from
-        self._end = None if self._until is None else start + self._until
-        if self._begin is not None:
-            shift = self._begin
-        self._shift = shift
+        clock.begin = None if self._from is None else start + self._from
+        clock.end = None if self._until is None else start + self._until
+        if reader is not None and reader.shortest is not None:
+            clock.end = reader.shortest if clock.end is None else min(clock.end, reader.shortest)
+        if clock.begin is not None and not self.job.copyts:
+            clock.shift = clock.begin
 
-    def _add_copies(self, container: OutputContainer) -> None:
-        if self._reader is None or not self.job.audio:
-            return
-        for source in self._reader.copied:
-            try:
-                copy = container.add_stream_from_template(source)
-            except ValueError as error:
-                name = source.codec_context.name if source.codec_context is not None else "unknown"
-                raise OutputError(
-                    f"{self.job.output}: the format '{self.muxer}' cannot hold {name} audio "
-                    f"(stream #{source.index}): write .mkv, or leave the audio out with -an"
-                ) from error
-            copy.metadata.update(tags.kept(source.metadata, self.job.keep_metadata))
-            copy.disposition = source.disposition
-            self._copies[source.index] = copy
-            self.dropped += tags.dropped(source.metadata, f" of audio stream #{source.index}", self.job.keep_metadata)
+    def _add_streams(self, container: OutputContainer, stream: StreamInfo) -> dict[str, str]:
+        """Make all streams, in their order, and give them their tags. Returns options that the encoder did not know."""
+        reader, unknown = self._reader, dict[str, str]()
+        made: dict[int, tuple[Any, Any]] = {}
+        order: list[Any] = [None] if reader is None else reader.order
+        for source in order:
+            if reader is None or source is reader.video:
+                self._video, unknown = encoding.open_encoder(container, self.codec, self.job, stream, self._time_base)
+                if stream.display_matrix is not None:
+                    self._video.set_display_matrix(stream.display_matrix)
+                new = self._video
+            else:
+                track, left = tracks.add(container, source, reader, self.job, self.muxer, self._clock)
+                self.dropped += [left] if left else []
+                if track is None:
+                    continue
+                self._tracks[source.index] = track
+                new = track.stream
+            if reader is not None:
+                made[source.index] = source, new
+        self._strip()
+        input_file = reader.container if reader is not None else None
+        self.dropped += describe(container, input_file, made, self.job)
+        if input_file is not None and (found := chapters(input_file, self.job, self._clock.shift, self._clock.end)):
+            container.set_chapters(found)
+        return unknown
 
-    def _describe(self, container: OutputContainer) -> None:
-        """Metadata, dispositions and chapters."""
-        reader, keep = self._reader, self.job.keep_metadata
-        if reader is None or reader.container is None:
-            return
-        source = reader.container
-        container.metadata.update(tags.kept(source.metadata, keep))
-        self._video.metadata.update(tags.kept(reader.video.metadata, keep))
-        self._video.disposition = reader.video.disposition
-        self.dropped += tags.dropped(source.metadata, "", keep)
-        self.dropped += tags.dropped(reader.video.metadata, " of the video", keep)
-        chapters: list[Any] = []
-        for chapter in source.chapters():
-            base = Fraction(chapter["time_base"] or _MICRO)
-            offset = rescale(self._shift, base)
-            start, end = max(0, chapter["start"] - offset), chapter["end"] - offset
-            if end > start:
-                title = tags.kept(chapter.get("metadata", {}), keep)
-                chapters.append({**chapter, "start": start, "end": end, "metadata": title})
-        if chapters:
-            container.set_chapters(chapters)
+    def _strip(self) -> None:
+        """x264 writes its name, version and settings into the first picture, and nothing tells it not to."""
+        name = self.codec.canonical_name
+        if name in ("h264", "hevc") and not self.job.keep_metadata:
+            self._sei = name, sei.length_size(name, self._video.codec_context.extradata)
 
     def _write_header(self, container: OutputContainer, unknown: dict[str, str]) -> None:
         """Write the header. Options that the encoder did not know may be the muxer's."""
@@ -236,15 +234,22 @@ class Writer:
         if self.done:
             return False
         time = None if frame.pts is None else frame.pts * self._in.time_base
-        if time is not None and self._begin is not None and time < self._begin:
+        if time is not None and self._clock.begin is not None and time < self._clock.begin:
             return False
-        if time is not None and self._length is not None:
+        if time is not None and self._video_end is None:
             # As ffmpeg's trim: -t counts from the first picture that is kept (copied audio: from the start).
-            if self._video_end is None:
-                self._video_end = time + self._length
-            if time >= self._video_end:
-                self.done = True
-                return False
+            self._video_end = None if self._length is None else time + self._length
+            if self._reader is not None and self._reader.shortest is not None:
+                self._video_end = min(self._reader.shortest, self._video_end or self._reader.shortest)
+        if time is not None and self._video_end is not None and time >= self._video_end:
+            self.done = True
+            return False
+        if self.job.frames is not None and self.frames >= self.job.frames:
+            # Sound ends there, too.
+            self.done = True
+            if time is not None:
+                self._clock.end = time if self._clock.end is None else min(time, self._clock.end)
+            return False
         have, want = (*frame.size, frame.av.format.name), (self._in.width, self._in.height, self._in.pix_fmt)
         if have != want:
             raise OutputError(
@@ -266,9 +271,9 @@ class Writer:
                 else self._last_pts + max(1, rescale(1 / self._stream.average_rate, self._time_base))
             )
         elif base == self._time_base:
-            pts = frame.pts - rescale(self._shift, base)
+            pts = frame.pts - rescale(self._clock.shift, base)
         else:
-            pts = rescale(frame.pts * base - self._shift, self._time_base)
+            pts = rescale(frame.pts * base - self._clock.shift, self._time_base)
         if self._last_pts is not None and pts <= self._last_pts:
             if base != self._time_base and frame.pts is not None:
                 raise OutputError(
@@ -292,7 +297,7 @@ class Writer:
         with logs.captured() as said:
             try:
                 for packet in self._video.encode(picture):
-                    container.mux_one(packet)
+                    container.mux_one(packet if self._sei is None else self._stripped(packet))
             except EOFError as error:
                 # The end of a flush; anywhere else a frame would be lost without a word.
                 if picture is not None:
@@ -301,46 +306,41 @@ class Writer:
                 where = "at the end" if t is None else f"at {t:.3f} s"
                 raise self._failed(f"writing failed {where}", error, said) from error
 
+    def _stripped(self, packet: Any) -> Any:
+        """The encoder's first packet without what it says of itself."""
+        assert self._sei is not None
+        (name, size), self._sei = self._sei, None
+        data = bytes(packet)
+        clean = sei.without_user_data(name, data, size)
+        if clean is data:
+            return packet
+        new: Any = Packet(clean)
+        new.pts, new.dts, new.duration, new.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+        new.is_keyframe, new.stream = packet.is_keyframe, self._video
+        return new
+
     def mux(self, packet: Packet[Any]) -> None:
-        """Copy a packet of one of the reader's streams. Those that come before the first frame wait for it."""
+        """Take a packet of one of the reader's streams. Those that come before the first frame wait for it."""
         if self._container is None:
             if not self._finished:
                 self._early.append(packet)
             return
-        copy = self._copies.get(packet.stream.index)
-        if copy is None:
-            return
-        base = Fraction(packet.time_base)
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is not None:
-            if self._begin is not None and stamp * base < self._begin:
-                return
-            if self._end is not None and stamp * base >= self._end:
-                return
-        offset = rescale(self._shift, base)
-        pts = None if packet.pts is None else packet.pts - offset
-        dts = None if packet.dts is None else packet.dts - offset
-        if dts is not None:
-            dts, pts = self._monotonic(copy, dts, pts)
-        packet.pts, packet.dts = pts, dts
-        packet.stream = copy
-        with logs.captured() as said:
-            try:
-                self._container.mux_one(packet)
-            except (av.error.FFmpegError, ValueError) as error:
-                raise self._failed(
-                    f"audio stream #{copy.index} cannot be written (-an leaves it out)", error, said
-                ) from error
+        track = self._tracks.get(packet.stream.index)
+        if track is not None:
+            self._put(track.feed(packet), track)
 
-    def _monotonic(self, copy: Any, dts: int, pts: int | None) -> tuple[int, int | None]:
-        """Decoding times that increase, as muxers demand: ffmpeg's repair of broken ones."""
-        last = self._last_dts.get(copy.index)
-        if last is not None and dts <= last:
-            if pts is not None and pts >= dts:
-                pts = max(pts, last + 1)
-            dts = last + 1
-        self._last_dts[copy.index] = dts
-        return dts, pts
+    def _put(self, packets: Iterator[Packet[Any]], track: tracks.Track) -> None:
+        container = self._container
+        assert container is not None
+        for packet in packets:
+            with logs.captured() as said:
+                try:
+                    container.mux_one(packet)
+                except (av.error.FFmpegError, ValueError) as error:
+                    kind = track.stream.type
+                    how = {"audio": " (-an leaves it out)", "subtitle": " (-sn leaves it out)"}.get(kind, "")
+                    what = f"{kind} stream #{track.stream.index} cannot be written{how}"
+                    raise self._failed(what, error, said) from error
 
     # -- the end --
 
@@ -357,6 +357,8 @@ class Writer:
             for frame in [] if self._convert is None else self._convert.flush():
                 self._encode(frame)
             self._send(None, None)
+            for track in self._tracks.values():
+                self._put(track.flush(), track)
             with logs.captured() as said:
                 try:
                     container.close()
@@ -392,4 +394,4 @@ class Writer:
         with contextlib.suppress(Exception):
             container.close()
         self._video = None
-        self._copies = {}
+        self._tracks = {}

@@ -1,0 +1,80 @@
+"""Tags, dispositions and chapters of an output: what is kept, what is dropped, what -metadata sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from av.container import InputContainer, OutputContainer
+
+from anonfilter.errors import UsageError
+from anonfilter.io import tags
+from anonfilter.io.clock import rescale
+from anonfilter.io.selection import match
+from anonfilter.job import Job
+
+_MICRO = Fraction(1, 1_000_000)
+
+
+def describe(
+    container: OutputContainer, source: InputContainer | None, streams: Mapping[int, tuple[Any, Any]], job: Job
+) -> list[str]:
+    """Give the output its file's and its streams' tags. streams: by the source's index the source and the output's
+    stream. Returns a line for each tag that was left behind. Raises UsageError for a -metadata that names nothing."""
+    dropped: list[str] = []
+    keep = job.keep_metadata
+    if source is not None:
+        container.metadata.update(tags.kept(source.metadata, keep))
+        dropped += tags.dropped(source.metadata, "", keep)
+    for old, new in streams.values():
+        new.metadata.update(tags.kept(old.metadata, keep))
+        new.disposition = old.disposition
+        where = " of the video" if old.type == "video" else f" of {old.type} stream #{old.index}"
+        dropped += tags.dropped(old.metadata, where, keep)
+    for spec, given in job.metadata.items():
+        if spec.startswith("c:") or spec == "c":
+            continue  # chapters()
+        for target in _targets(container, spec):
+            _set(target, given)
+    return dropped
+
+
+def _targets(container: OutputContainer, spec: str) -> list[dict[str, str]]:
+    if spec in ("", "g"):
+        return [container.metadata]
+    head, _, rest = spec.partition(":")
+    if head != "s":
+        raise UsageError(f"-metadata:{spec}: expected s:STREAM, such as s:a:0, or c:NUMBER for a chapter")
+    found = match(container.streams, rest, f"-metadata:{spec}")
+    if not found:
+        raise UsageError(f"-metadata:{spec}: the output has no such stream")
+    return [stream.metadata for stream in found]
+
+
+def _set(target: dict[str, str], given: Mapping[str, str]) -> None:
+    for key, value in given.items():
+        if value:
+            target[key] = value
+        else:
+            target.pop(key, None)
+
+
+def chapters(source: InputContainer, job: Job, shift: Fraction, end: Fraction | None) -> list[Any]:
+    """The input's chapters on the output's clock, without those that lie outside. shift: seconds subtracted. end:
+    seconds of the source's clock where the output ends, or None."""
+    made: list[Any] = []
+    if not job.chapters:
+        return made
+    for number, chapter in enumerate(source.chapters()):
+        base = Fraction(chapter["time_base"] or _MICRO)
+        offset = rescale(shift, base)
+        start, stop = max(0, chapter["start"] - offset), chapter["end"] - offset
+        if end is not None:
+            stop = min(stop, rescale(end - shift, base))
+        if stop > start:
+            title = tags.kept(chapter.get("metadata", {}), job.keep_metadata)
+            for spec in ("c", f"c:{number}"):
+                _set(title, job.metadata.get(spec, {}))
+            made.append({**chapter, "start": start, "end": stop, "metadata": title})
+    return made
