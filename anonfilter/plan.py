@@ -176,7 +176,7 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     _check_between(built, first_lane)
     lane = [f for _, f in built if isinstance(f, RecordLane)]
     tail = _tail(built, first_lane)
-    turn = _autorotate(specs, source)
+    turn = _autorotate(job, specs, source)
     head = [*turn, *head]
     warnings = []
     readers = [f for f in lane if isinstance(f, PixelReader)]
@@ -357,9 +357,9 @@ def _tail(
     return tail
 
 
-def _autorotate(specs: Sequence[FilterSpec], source: StreamInfo) -> list[FilterSpec]:
+def _autorotate(job: Job, specs: Sequence[FilterSpec], source: StreamInfo) -> list[FilterSpec]:
     """As ffmpeg: turn the pictures of a rotated input if a geometry filter will see them."""
-    if not (source.rotation or source.hflip):
+    if not job.autorotate or not (source.rotation or source.hflip):
         return []
     if all(registry.find(s.name) is not None or lavfi.classify(s.name) == "value" for s in specs):
         return []

@@ -817,7 +817,8 @@ def test_odd_files(clips: Any, shared: Path, tmp_path: Path, name: str) -> None:
     _, frames, packets = read(source, t=1.0)
     assert clips.times(tmp_path / "out.mp4") == [f.pts * before.time_base for f in frames]
     assert writer.frames == len(frames) <= ODD[name]
-    assert sum(map(len, clips.payload(tmp_path / "out.mp4"))) == len(packets)
+    sound = [p for p in packets if p.stream.type == "audio"]
+    assert sum(map(len, clips.payload(tmp_path / "out.mp4"))) == len(sound)
 
 
 @pytest.mark.shared

@@ -11,8 +11,8 @@ from av.container import InputContainer, OutputContainer
 from anonfilter.errors import UsageError
 from anonfilter.io import tags
 from anonfilter.io.clock import rescale
-from anonfilter.io.selection import match
 from anonfilter.job import Job
+from anonfilter.streamspec import parse_specifier
 
 _MICRO = Fraction(1, 1_000_000)
 
@@ -46,7 +46,7 @@ def _targets(container: OutputContainer, spec: str) -> list[dict[str, str]]:
     head, _, rest = spec.partition(":")
     if head != "s":
         raise UsageError(f"-metadata:{spec}: expected s:STREAM, such as s:a:0, or c:NUMBER for a chapter")
-    found = match(container.streams, rest, f"-metadata:{spec}")
+    found = parse_specifier(rest).matches(list(container.streams))
     if not found:
         raise UsageError(f"-metadata:{spec}: the output has no such stream")
     return [stream.metadata for stream in found]

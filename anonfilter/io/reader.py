@@ -98,7 +98,7 @@ class Reader:
                 self.dropped += hdr.read(item.av)[1]
                 return
         if self._begin is not None and self._seen:
-            raise InputError(f"{self.name}: no frame at or after -ss {self.job.ss or 0:g} (is it behind the end?)")
+            raise InputError(f"{self.name}: no frame at or after -ss {self._asked:g} (is it behind the end?)")
         raise InputError(f"{self.name}: no frame of its video could be decoded")
 
     @property
@@ -116,10 +116,17 @@ class Reader:
         """Work out which part of the file is asked for, in seconds of its own timestamps."""
         job = self.job
         first = Fraction(self._container.start_time or 0) * _MICRO
-        skip = _seconds(job.ss)
+        ss = job.ss
+        if job.sseof is not None and (length := self._container.duration):
+            # As ffmpeg: counted from the length that the container states; before the start is the start.
+            ss = max(0.0, length / 1_000_000 + job.sseof)
+        self._asked = ss or 0.0
+        skip = _seconds(ss)
         self._zero = first + skip
         self._zero_ticks = rescale(self._zero, self.time_base)
-        self.shift = self._zero if job.ss is not None and not job.copyts else Fraction(0)
+        self.shift = self._zero if ss is not None else Fraction(0)
+        if job.copyts:
+            self.shift = first if job.start_at_zero else Fraction(0)
         self._length: Fraction | None = None
         if job.t is not None:
             self._length = _seconds(job.t)
@@ -127,7 +134,7 @@ class Reader:
             self._length = _seconds(job.to) - skip
         if self._length is not None and self._length <= 0:
             raise InputError(f"{self.name}: -to or -t leaves nothing of the input")
-        self._begin = self._zero if job.ss is not None else None
+        self._begin = self._zero if ss is not None else None
         self._end = None if self._length is None else self._zero + self._length
         if self._begin is not None and skip > 0:
             # Some demuxers seek by decoding time: the margin is ffmpeg's for streams with reordered frames.

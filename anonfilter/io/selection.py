@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,7 @@ from av.video.stream import VideoStream
 from anonfilter.errors import UsageError
 from anonfilter.io.streams import choose_video, is_picture
 from anonfilter.job import Job
-
-_TYPES = {"v": "video", "V": "video", "a": "audio", "s": "subtitle", "d": "data", "t": "attachment"}
-_DISPOSITIONS = {flag.name: flag for flag in av.stream.Disposition}
+from anonfilter.streamspec import parse_map, resolve_maps
 
 
 @dataclass(slots=True)
@@ -44,14 +42,15 @@ def select(container: InputContainer, job: Job) -> Selection:
     chosen = Selection(video)
     chapters = chapter_tracks(container)
     for stream in wanted:
+        keep = job.keep_metadata and (stream.type != "data" or job.data)
         if stream is video:
             chosen.order.append(stream)
         elif stream.index in chapters:
             continue  # the muxer makes it anew from the chapters
-        elif stream.type in ("audio", "subtitle") or (job.keep_metadata and stream not in videos):
+        elif stream.type in ("audio", "subtitle") or (keep and stream not in videos):
             chosen.order.append(stream)
             chosen.copied.append(stream)
-        else:
+        elif stream.type != "data" or job.data:
             chosen.dropped.append(_line(stream))
     if not job.maps:
         # ffmpeg's order of an output that nobody mapped.
@@ -84,75 +83,21 @@ def _line(stream: Any) -> str:
 def _mapped(streams: Sequence[Any], job: Job) -> list[Any]:
     """The streams that -map names, in its order, each once."""
     chosen: list[Any] = []
+    for stream in resolve_maps(job.maps, streams):
+        if stream not in chosen:
+            chosen.append(stream)
     single: dict[int, str] = {}
-    for text in job.maps:
-        body, optional = (text[:-1], True) if text.endswith("?") else (text, False)
-        negative, body = body.startswith("-"), body.removeprefix("-")
-        if body.startswith("["):
-            raise UsageError(f"-map {text}: a graph has one input and one output: use -vf, and map streams as 0:a")
-        number, _, spec = body.partition(":")
-        if not number.isdecimal():
-            raise UsageError(f"-map {text}: expected FILE:STREAM, such as 0:a or 0:v:0")
-        if int(number):
-            raise UsageError(f"-map {text}: Invalid input file index: {number}. There is one input, 0")
-        found = match(streams, spec, f"-map {text}")
-        if not found and not optional:
-            raise UsageError(
-                f"-map {text}: Stream map '{text}' matches no streams. To ignore this, add a trailing '?' to the map."
-            )
-        if negative:
-            chosen = [s for s in chosen if s not in found]
-            continue
-        chosen += [s for s in found if s not in chosen]
-        videos = [s for s in found if s.type == "video" and not is_picture(s)]
-        if len(found) == 1 and videos:
-            single[videos[0].index] = text
-            if len(single) > 1:
-                raise UsageError(
-                    f"-map {text}: one video at a time: {' and '.join(single.values())} name two. "
-                    "Run once for each, with -map for the one and its sound"
-                )
-    if single:
-        # One that is named alone is meant, also beside a -map 0.
-        chosen = [s for s in chosen if s.type != "video" or is_picture(s) or s.index in single]
-    return chosen
-
-
-def match(streams: Iterable[Any], spec: str, source: str) -> list[Any]:
-    """Streams that fit a stream specifier of ffmpeg's ("", "1", "a", "a:1", "s:m:language:eng", "disp:default", "u",
-    "#2", "i:2"). source: what errors call it. Raises UsageError for one that cannot be read."""
-    found = list(streams)
-    parts = spec.split(":") if spec else []
-    while parts:
-        head = parts.pop(0)
-        if head.isdecimal():
-            found = found[int(head) : int(head) + 1]
-        elif head in _TYPES:
-            found = [s for s in found if s.type == _TYPES[head] and not (head == "V" and is_picture(s))]
-        elif head == "m" and parts:
-            key, value = parts.pop(0), parts.pop(0) if parts else None
-            found = [s for s in found if key in s.metadata and value in (None, s.metadata[key])]
-        elif head == "disp" and parts:
-            names = parts.pop(0).split("+")
-            if unknown := [name for name in names if name not in _DISPOSITIONS]:
-                raise UsageError(f"{source}: unknown disposition '{unknown[0]}'")
-            found = [s for s in found if all(s.disposition & _DISPOSITIONS[name] for name in names)]
-        elif head == "u":
-            found = [s for s in found if s.type in ("data", "attachment") or s.codec_context is not None]
-        elif (number := _ident(head, parts)) is not None:
-            found = [s for s in found if s.id == number]
-        else:
-            raise UsageError(f"{source}: cannot read the stream specifier '{spec}' at '{head}'")
-    return found
-
-
-def _ident(head: str, rest: list[str]) -> int | None:
-    """The number of "#0x1011" or of "i:0x1011"."""
-    text = head[1:] if head.startswith("#") else rest.pop(0) if head == "i" and rest else ""
-    try:
-        return int(text, 0)
-    except ValueError:
-        return None
+    for item in map(parse_map, job.maps):
+        found = [s for s in item.specifier.matches(streams) if s in chosen]
+        if not item.negative and len(found) == 1 and found[0].type == "video" and not is_picture(found[0]):
+            single.setdefault(found[0].index, item.text)
+    if len(single) > 1:
+        raise UsageError(
+            f"-map: {' and '.join(single.values())} name two videos, and one is filtered at a time: "
+            "run once for each, with its sound"
+        )
+    # One that is named alone is meant, also beside a -map 0.
+    return [s for s in chosen if not single or s.type != "video" or is_picture(s) or s.index in single]
 
 
 def printable(text: str) -> str:
