@@ -88,7 +88,7 @@ class Sound:
             raise OutputError(f"{job.input}: no decoder for audio stream #{source.index}: leave it out with -an")
         self._rate_in = int(decoder.sample_rate)
         self._next: Fraction | None = None
-        self._graph: tuple[Any, Any] | None = None
+        self._graph: tuple[Any, Any, Any] | None = None
         self._form: tuple[int, str, str] | None = None
         options = dict(job.audio_options)
         self._wanted = {name: options.pop(name) for name in _MINE if name in options}
@@ -132,7 +132,7 @@ class Sound:
     def _negotiate(self, decoder: Any) -> tuple[int, str, str, int]:
         """Channels, layout, sample format and rate that come out of the filters for this encoder."""
         form = (self._rate_in, _layout(decoder), decoder.format.name)
-        said = self._build(form, probe=True)[2]
+        said = self._build(form, probe=True)[3]
         found = [m for m in (_RESAMPLED.search(text) for _, _, text in said) if m]
         if not found:
             raise OutputError("libavfilter does not say what comes out of the sound's filters")
@@ -157,8 +157,9 @@ class Sound:
         given = {"sample_fmts": "|".join(formats), "sample_rates": "|".join(rates), "channel_layouts": layouts}
         return ":".join(f"{key}={value}" for key, value in given.items() if value)
 
-    def _build(self, form: tuple[int, str, str], probe: bool = False) -> tuple[Any, Any, list[logs.Message]]:
-        """A configured graph: source, sink, and what libavfilter said. form: rate, layout, sample format."""
+    def _build(self, form: tuple[int, str, str], probe: bool = False) -> tuple[Any, Any, Any, list[logs.Message]]:
+        """A configured graph, whose memory the others use, its source, its sink, and what libavfilter said. form: rate,
+        layout, sample format."""
         graph = av.filter.Graph()
         rate, layout, sample_format = form
         nodes: list[tuple[FilterSpec | None, str, str]] = [
@@ -176,7 +177,7 @@ class Sound:
         nodes += trims[1:]
         nodes.append((None, "aformat", self._format_args()))
         if probe:
-            nodes.append((None, "aresample", ""))
+            nodes += [(None, "aresample", ""), (None, "aformat", self._format_args())]
         nodes.append((None, "abuffersink", ""))
         made: list[Any] = []
         with logs.captured(av.logging.VERBOSE if probe else av.logging.ERROR) as said:
@@ -193,7 +194,7 @@ class Sound:
                 graph.configure()
             except (av.error.FFmpegError, ValueError) as error:
                 raise self._error(None, f"libavfilter cannot run this: {logs.reason(error, said)}") from error
-        return made[0], made[-1], list(said)
+        return graph, made[0], made[-1], list(said)
 
     def _error(self, spec: FilterSpec | None, message: str) -> GraphError:
         message = " ".join(message.split())
@@ -253,12 +254,12 @@ class Sound:
         if form is not None and form != self._form:
             if self._graph is not None:
                 yield from self._drain(None)  # as ffmpeg: a new graph where the sound changes
-            self._graph, self._form = self._build(form)[:2], form
+            self._graph, self._form = self._build(form)[:3], form
         yield from self._drain(frame)
 
     def _drain(self, frame: Any) -> Iterator[Packet[Any]]:
         assert self._graph is not None
-        source, sink = self._graph
+        _, source, sink = self._graph
         with contextlib.suppress(EOFError):
             source.push(frame)
         while True:
