@@ -21,7 +21,6 @@ _RAW = frozenset(
 _RAW_NAMES = {"size": "video_size", "pix_fmt": "pixel_format", "rate": "framerate"}
 # Fields of a job that the command line fills in and that nothing acts on yet: an error, never an option without effect.
 PENDING = {
-    "acodec": "c:a", "audio_options": "b:a, -ar, -ac or -q:a", "audio_filter": "af",
     "fps_mode": "fps_mode", "rate": "r", "size": "s", "input_rate": "r", "aspect": "aspect",
 }  # fmt: skip
 
