@@ -20,9 +20,7 @@ _RAW = frozenset(
 )
 _RAW_NAMES = {"size": "video_size", "pix_fmt": "pixel_format", "rate": "framerate"}
 # Fields of a job that the command line fills in and that nothing acts on yet: an error, never an option without effect.
-PENDING = {
-    "fps_mode": "fps_mode", "rate": "r", "size": "s", "input_rate": "r", "aspect": "aspect",
-}  # fmt: skip
+PENDING: dict[str, str] = {}
 
 
 @dataclass(slots=True)

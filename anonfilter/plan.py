@@ -159,7 +159,7 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
         raise PlanError(
             f"sws_{graph.sws_flags} is not supported: give flags= to the scale filter that needs them"
         )
-    specs = graph.linear()
+    specs = [*graph.linear(), *_asked_of_output(job, source)]
     built = [(spec, _build(spec)) for spec in specs]
     lane_at = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane)]
     first_lane = lane_at[0] if lane_at else None
@@ -355,6 +355,19 @@ def _tail(
             else:
                 tail.append(Segment([spec]))
     return tail
+
+
+def _asked_of_output(job: Job, source: StreamInfo) -> list[FilterSpec]:
+    """What -s, -aspect, -r and -fps_mode cfr add behind the graph, as ffmpeg does."""
+    rate = job.rate or (str(source.average_rate) if job.fps_mode == "cfr" else "")
+    wanted = (("-s", f"scale=size={job.size}", job.size), ("-aspect", f"setdar=dar={job.aspect}", job.aspect),
+              ("-r" if job.rate else "-fps_mode", f"fps=fps={rate}", rate))  # fmt: skip
+    found: list[FilterSpec] = []
+    for number, (option, text, given) in enumerate(wanted):
+        if given:
+            # A number of its own: libavfilter knows filters by it.
+            found += [replace(spec, index=1000 + number) for spec in parse_graph(text, option).linear()]
+    return found
 
 
 def _autorotate(job: Job, specs: Sequence[FilterSpec], source: StreamInfo) -> list[FilterSpec]:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +23,7 @@ from anonfilter.io import demuxing, hdr, logs, selection, sound, streams
 from anonfilter.io.clock import rescale
 from anonfilter.io.fields import deinterlaces
 from anonfilter.job import Job
+from anonfilter.values import parse_rate
 
 _MICRO = Fraction(1, 1_000_000)
 _RETRIES = 100
@@ -80,12 +82,14 @@ class Reader:
         context.thread_type = "AUTO"
         context.thread_count = self.job.threads
         demuxing.set_decoder_options(self.job, container, context)
+        self._forced_rate = self._rate()
         self._range()
         self.shortest = demuxing.shortest(self.job, self.order) if self.job.shortest else None
         self._last: Fraction = self._begin or Fraction(0)
         self._seen: dict[int, Fraction] = {}
         self._packets = self._discarded = 0
         self._guess: int | None = None
+        self._decoded = 0
         self._items = self._read()
         self._pending: deque[Frame | Packet[Any]] = deque()
         self.pictures: dict[int, bytes] = {}
@@ -96,6 +100,8 @@ class Reader:
             if isinstance(item, Frame):
                 self.info = streams.stream_info(container, video, item.av, self._zero_ticks * self.time_base)
                 self.dropped += hdr.read(item.av)[1]
+                if (rate := self._forced_rate) is not None:
+                    self.info = replace(self.info, time_base=1 / rate, rate=rate, average_rate=rate, start=0.0)
                 return
         if self._begin is not None and self._seen:
             raise InputError(f"{self.name}: no frame at or after -ss {self._asked:g} (is it behind the end?)")
@@ -112,10 +118,23 @@ class Reader:
             raise InputError(f"{self.name}: already closed")
         return self.container
 
+    def _rate(self) -> Fraction | None:
+        """-r of the input, where its demuxer does not take it itself. Raises InputError."""
+        job = self.job
+        if not job.input_rate or "framerate" in job.input_options:
+            return None
+        if job.ss is not None or job.sseof is not None:
+            raise InputError(f"{self.name}: -r and -ss of the input do not go together: put -ss before the output")
+        rate = parse_rate(job.input_rate)
+        self.time_base = 1 / rate
+        return rate
+
     def _range(self) -> None:
         """Work out which part of the file is asked for, in seconds of its own timestamps."""
         job = self.job
         first = Fraction(self._container.start_time or 0) * _MICRO
+        if self._forced_rate is not None:
+            first = Fraction(0)
         ss = job.ss
         if job.sseof is not None and (length := self._container.duration):
             # As ffmpeg: counted from the length that the container states; before the start is the start.
@@ -212,6 +231,10 @@ class Reader:
 
     def _pts(self, frame: VideoFrame) -> int:
         """The frame's pts, or a guess where the file has none: its dts, else one frame after the last."""
+        if self._forced_rate is not None:
+            # -r of the input: what the file says of times does not count.
+            frame.pts, frame.time_base = self._decoded, self.time_base
+            self._decoded += 1
         pts = frame.pts if frame.pts is not None else frame.dts
         if pts is None:
             pts = 0 if self._guess is None else self._guess
