@@ -81,7 +81,7 @@ def fill_input(command: Command, group: FileOptions) -> None:
 def _raw(job: Job, group: FileOptions, dest: str, name: str, value: str) -> None:
     """-r, -s and -pix_fmt before -i: what a demuxer of raw data must be told, and the rate of any input."""
     form = group.flags.get("format", ("", ""))[1]
-    if dest == "rate":
+    if dest == "rate" and form not in _RAW:
         job.input_rate = value
     elif form not in _RAW:
         raise UsageError(

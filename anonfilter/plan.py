@@ -280,9 +280,7 @@ def _choose(
             raise PlanError("two passes were asked for, but no filter makes records")
         passes, why = job.passes, "asked for"
     if passes == 2 and read_once(job.input):
-        raise PlanError(
-            f"this graph needs two passes ({why}), and a pipe can be read once: save the input to a file"
-        )
+        raise PlanError(_once(job, stream, lane, why))
     ring = SLACK + reader_ahead if passes == 2 or wanted is None else wanted
     return Plan(
         job,
@@ -301,6 +299,19 @@ def _choose(
         detection,
         warnings,
     )
+
+
+def _once(job: Job, stream: StreamInfo, lane: Sequence[RecordLane], why: str) -> str:
+    """What to say of two passes over an input that can be read once."""
+    whole = [item.label for item in lane if item.lookahead(stream) is None]
+    if whole:
+        why, instead = f"'{whole[0]}' needs the whole clip", f"leave out what makes '{whole[0]}' need all of it"
+    elif job.passes == 2:
+        why, instead = "-passes 2", "leave -passes out"
+    else:
+        instead = f"give the ring more than {job.ring_memory} bytes with -ring_memory"
+    need = f"{job.input}: two passes are needed ({why}), and this input can be read once"
+    return f"{need}: save it to a file, or {instead}"
 
 
 def _build(spec: FilterSpec) -> Filter | None:

@@ -13,7 +13,7 @@ import av.error
 from av.container import InputContainer
 
 from anonfilter.errors import InputError
-from anonfilter.io import logs
+from anonfilter.io import logs, pipes
 from anonfilter.job import Job
 
 # Tags may hold any bytes, and must not stop a run: PyAV 19 reads them this way by itself.
@@ -52,14 +52,14 @@ def is_url(name: str) -> bool:
 
 
 def live(name: str) -> bool:
-    """Whether an input has no length of its own to compare with."""
-    return name == "-" or name.startswith(("pipe:", "rtsp:", "rtmp:", "udp:", "rtp:", "srt:", "tcp:"))
+    """Whether an input has no length of its own to compare with: what comes over a network as it happens."""
+    return name.startswith(("rtsp:", "rtsps:", "rtmp:", "rtmps:", "udp:", "rtp:", "srt:", "tcp:"))
 
 
 def read_once(name: str) -> bool:
     """Whether an input can be read only once: a pipe, a FIFO, a camera."""
     if is_url(name):
-        return live(name)
+        return live(name) or pipes.is_pipe(name)
     path = path_of(name)
     return os.path.exists(path) and not os.path.isfile(path)
 
@@ -77,6 +77,7 @@ def path_of(name: str) -> str:
 def open_input(job: Job) -> InputContainer:
     """Open the job's input. Raises InputError, one line."""
     name = job.input
+    pipes.check_input(job)
     if not is_url(name):
         path = path_of(name)
         if not os.path.exists(path):
