@@ -7,6 +7,11 @@ class AnonfilterError(Exception):
     """Base of every error that a user can cause or meet. str() is the line to print."""
 
 
+def one_line(text: str) -> str:
+    """Text as one line of as many columns: what would break it, or steer a terminal, becomes a space or a box."""
+    return "".join(" " if c in "\t\n\r" else c if c.isprintable() else "\ufffd" for c in text)
+
+
 class GraphError(AnonfilterError):
     """A filter graph, an expression or a filter option is wrong.
 
@@ -27,13 +32,13 @@ class GraphError(AnonfilterError):
         self.message, self.source, self.text, self.start, self.end = message, source, text, start, end
 
     def __str__(self) -> str:
-        head = f"{self.source}: {self.message}"
+        head = f"{self.source}: {one_line(self.message)}"
         if self.start is None or not self.text:
             return head
         # Only the line that holds the fault: a -/vf file has many, and its newlines would misplace the carets.
         line_start = self.text.rfind("\n", 0, self.start) + 1
         line_end = self.text.find("\n", self.start)
-        line = self.text[line_start : line_end if line_end >= 0 else len(self.text)].replace("\t", " ")
+        line = one_line(self.text[line_start : line_end if line_end >= 0 else len(self.text)])
         begin = self.start - line_start
         stop = min(len(line), (self.end or self.start + 1) - line_start)
         return f"{head}\n  {line}\n  {' ' * begin}{'^' * max(1, stop - begin)}"

@@ -43,6 +43,7 @@ class Duration:
         return f"{self.value:g}{'s' if self.unit == 's' else ''}"
 
 
+_LONGEST = 1e15  # frames or seconds: whole numbers up to there are exact, and nothing overflows
 Color = tuple[int, int, int]
 """R, G, B in 0..255."""
 
@@ -310,6 +311,8 @@ def _duration(option: Option, value: Located) -> Duration:
     if match is None:
         raise ValueError(f"'{value}' is not a duration (12 frames are 12, seconds are 1.5s or 500ms)")
     number, unit = float(match[1]), match[2]
+    if not abs(number) < _LONGEST:
+        raise ValueError(f"'{value}' is too long")
     if unit in (None, "f", "frames"):
         if number != int(number):
             raise ValueError(f"'{value}' is not a whole number of frames (for seconds write {match[1]}s)")

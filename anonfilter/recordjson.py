@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -144,10 +145,10 @@ def to_region(item: Any) -> Region:
     score = _number(item.get("score", 1.0), "score")
     src = item.get("src", "manual")
     if src not in SOURCES:
-        raise ValueError(f"src {src!r} is not one of {', '.join(SOURCES)}")
+        raise ValueError(f"src {reprlib.repr(src)} is not one of {', '.join(SOURCES)}")
     shape = item.get("shape")
     if shape is not None and shape not in SHAPES:
-        raise ValueError(f"shape {shape!r} is not one of {', '.join(SHAPES)}")
+        raise ValueError(f"shape {reprlib.repr(shape)} is not one of {', '.join(SHAPES)}")
     track = item.get("track")
     if track is not None:
         track = _integer(track, "track", 0)
@@ -169,7 +170,7 @@ def to_header(value: dict[str, Any]) -> Header:
     if value.get("format") != FORMAT:
         raise ValueError(f'not a record file (no "format":"{FORMAT}")')
     if value.get("version") != VERSION or isinstance(value["version"], bool):
-        raise ValueError(f"version {value.get('version')!r}, but this program reads version {VERSION}")
+        raise ValueError(f"version {reprlib.repr(value.get('version'))}, but this program reads version {VERSION}")
     stream = value.get("stream")
     if not isinstance(stream, dict):
         raise ValueError("no 'stream'")
@@ -284,7 +285,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A key given twice would silently drop the first: perhaps a region."""
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError(f"a key is given twice: {', '.join(sorted({k for k, _ in pairs}))}")
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"a key is given twice: {reprlib.repr(next(key for key in keys if keys.count(key) > 1))}")
     return value
 
 

@@ -442,3 +442,14 @@ def test_ellipses_keep_their_content(text: str) -> None:
             px, py = move.sx * xs + move.tx + dx, move.sy * ys + move.ty
             inside = ((px - (x0 + x1) / 2) / ((x1 - x0) / 2)) ** 2 + ((py - (y0 + y1) / 2) / ((y1 - y0) / 2)) ** 2
             assert inside.max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("graph", ["select=1:1e9", "select=e=1:n=1e9", "split=1e9", "hstack=inputs=2e9"])
+def test_pads_by_the_billion_are_refused_before_they_are_made(graph: str) -> None:
+    """libavfilter would make them: a minute, and all memory."""
+    with pytest.raises(GraphError, match="does not have exactly one video input and one video output"):
+        LavfiGraph(graph, STREAM)
+
+
+def test_a_count_of_one_is_no_branch() -> None:
+    assert LavfiGraph("select='gt(n,1)':1,split=1", STREAM).out.width == STREAM.width

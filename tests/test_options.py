@@ -225,3 +225,11 @@ def test_every_option_is_described() -> None:
     for name, option in all_options():
         assert option.help, f"{name}: {option.name} has no help"
         assert not option.help.endswith("."), f"{name}: {option.name}: help is a phrase, not a sentence"
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "1" + "0" * 15, "-" + "9" * 30 + "s", "9" * 400 + "ms"])
+def test_a_duration_that_no_clock_holds(text: str) -> None:
+    """Infinity would have been an OverflowError."""
+    table = type("One", (), {"name": "one", "timeline": False, "options": (Option("gap", "duration", "1s", ""),)})
+    with pytest.raises(GraphError, match="is too long"):
+        parse_options(table, f"gap={text}")

@@ -253,6 +253,10 @@ def frame(region):
         (["head", frame('{"box":[0,0,2,2],"cls":"a","mask":[5,-1]}'), "end"], 2, "run of the mask"),
         (["head", frame('{"box":[0,0,1e6,1e6],"cls":"a","mask":[1000000000000]}'), "end"], 2, "too large"),
         (["head", "[" * 100_000, "end"], 2, ":2: "),
+        (["head", frame('{"box":[0,0,1,1],"cls":"a","src":"' + "x" * 10_000 + '"}'), "end"], 2, "src 'xxxxxxxxxxxx..."),
+        (["head", frame('{"box":[0,0,1,1],"cls":"a","shape":[' + "1," * 9_999 + '1]}'), "end"], 2, "shape [1, 1, 1"),
+        ([GOOD["head"].replace('"version": 1', '"version": ' + "9" * 4000), "end"], 1, "version 999999999999999999..."),
+        (["head", '{"a\\nb":1,"a\\nb":2}', "end"], 2, r"twice: 'a\nb'"),
         (["head", b'{"n":0,"pts":0,"det":[{"box":[0,0,1,1],"cls":"\xff"}]}', "end"], 2, "UTF-8"),
         (["head", b"\x00\x00\x00", "end"], 2, "not JSON"),
     ],
@@ -264,7 +268,8 @@ def test_damage(tmp_path, lines, line, words):
     with pytest.raises(RecordError, match=re.escape(words)) as caught:
         scan(path)
     message = str(caught.value)
-    assert "\n" not in message
+    assert len(message.splitlines()) == 1
+    assert len(message) < 300 + len(str(path))
     assert message.startswith(f"{path}:{line}: " if line else f"{path}: ")
 
 

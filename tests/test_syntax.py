@@ -146,3 +146,9 @@ def test_slices_and_spans() -> None:
     assert text.slice(6, 11).slice(1, 3).span() == (7, 9)
     assert text.slice(3, 3).span() == (3, 3)
     assert str(text.slice(0, 5).error("bad", 1, 2)) == "-vf: bad\n  hello world\n   ^"
+
+
+def test_the_message_is_one_line_whatever_the_text_holds() -> None:
+    """Line separators and terminal codes of a graph must not reach the terminal; the caret stays in its column."""
+    error = GraphError("no filter 'a\nb\u2028'", text="null,\x1b[2J\u2028bad", start=10, end=13)
+    assert str(error).splitlines() == ["-vf: no filter 'a b\ufffd'", "  null,\ufffd[2J\ufffdbad", "            ^^^"]

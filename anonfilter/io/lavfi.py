@@ -17,6 +17,7 @@ import av.logging
 from av.filter.filter import filters_available
 
 from anonfilter.errors import GraphError, PlanError
+from anonfilter.expr import evaluate
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io import logs
 from anonfilter.io.hdr import CHANGES_LIGHT
@@ -32,6 +33,19 @@ _INSTEAD = {
     "delogo": "removelogo", "stereo3d": "v360", "mpdecimate": "decimate", "drawtext": "drawbox",
     "tinterlace": "weave",
 }  # fmt: skip
+# Filters with as many inputs or outputs as an argument says, which libavfilter makes before anybody can see that they
+# do not fit one path: for 1e9 of them it takes a minute and all memory. Order of positional arguments, names of counts.
+_PADS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "select": (("expr", "outputs"), ("outputs", "n")),
+    "signature": (("detectmode", "nb_inputs"), ("nb_inputs",)),
+    "concat": (("n", "v", "a"), ("n", "v", "a")),
+    "interleave": (("nb_inputs",), ("nb_inputs", "n")),
+    "xmedian": (("inputs",), ("inputs",)),
+    **{name: ((count,), (count,)) for name, count in (
+        ("split", "outputs"), ("streamselect", "inputs"), ("mix", "inputs"), ("hstack", "inputs"), ("vstack", "inputs"),
+        ("xstack", "inputs"),
+    )},
+}  # fmt: skip
 _RANGES = {"tv": 1, "pc": 2}
 _SPACES = {
     "gbr": 0, "bt709": 1, "fcc": 4, "bt470bg": 5, "smpte170m": 6, "smpte240m": 7, "ycgco": 8, "bt2020nc": 9,
@@ -42,6 +56,7 @@ _SPACES = {
 def check_filter(spec: FilterSpec, ours: Sequence[str] = ()) -> None:
     """Raise GraphError if the bundled libavfilter has no such filter. ours: names to suggest as well."""
     if spec.name in filters_available:
+        _check_pads(spec)
         return
     hint = ""
     if spec.name in _INSTEAD:
@@ -52,6 +67,26 @@ def check_filter(spec: FilterSpec, ours: Sequence[str] = ()) -> None:
         f"no such filter: '{spec.name}'{hint}: neither anonfilter nor the bundled libavfilter has it",
         *spec.name_span,
     )
+
+
+def _check_pads(spec: FilterSpec) -> None:
+    order, counts = _PADS.get(spec.name, ((), ()))
+    if not counts:
+        return
+    try:
+        given = arguments(spec, order)
+    except GraphError:  # more of them than are looked at here
+        return
+    for name in counts:
+        value = given.get(name)
+        if value is None:
+            continue
+        try:
+            number = evaluate(value)
+        except GraphError:  # which libavfilter tells
+            return
+        if not number <= 1:
+            raise value.error(f"'{spec.name}' does not have exactly one video input and one video output")
 
 
 @dataclass(slots=True)

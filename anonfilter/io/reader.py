@@ -277,6 +277,9 @@ class Reader:
                     packet = next(packets, None)
                 except av.error.FFmpegError as problem:
                     error = problem
+                except IndexError:
+                    # PyAV, when it marks the end of a stream that appeared in mid-file: everything has been read.
+                    packet = None
             found = logs.errors(m for m in said if m[1] not in av.codec.codecs_available)
             if error is not None or found:
                 self._damaged(error, found)
