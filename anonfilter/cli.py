@@ -1,5 +1,5 @@
 """The command `anonfilter`: ffmpeg's way of saying it, exit status 0, 1, or 255 when stopped (eval: 2 where the figures
-are not what was asked for).
+are not what was asked for; scan: 2 where something was found).
 
 Thin: the table and the parser are in cliopts, help in clihelp, the work in run. What is heavy is imported
 when it is needed, so that -h answers at once.
@@ -98,6 +98,10 @@ def _main(args: list[str], last: bool, report: ReportFile | None) -> int:
         from anonfilter.leak.cli import main as eval_main
 
         return eval_main(args[1:])
+    if args[:1] == ["scan"]:
+        from anonfilter.scan import main as scan_main
+
+        return scan_main(args[1:])
     from anonfilter import clihelp
 
     if not args:

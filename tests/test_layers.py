@@ -48,6 +48,7 @@ FLOORS = {
     "anonfilter.run": 4,
     "anonfilter.api": 5,
     "anonfilter.leak": 5,
+    "anonfilter.scan": 5,
     "anonfilter.cli": 5,
     "anonfilter.avoptions": 5,
     "anonfilter.clihelp": 5,
