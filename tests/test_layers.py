@@ -25,6 +25,7 @@ FLOORS = {
     "anonfilter.exprcode": 1,
     "anonfilter.values": 1,
     "anonfilter.streamspec": 1,
+    "anonfilter.partfile": 2,
     "anonfilter.recordjson": 2,
     "anonfilter.channel": 1,
     "anonfilter.filter": 2,
