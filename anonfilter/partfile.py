@@ -52,6 +52,13 @@ def _replaceable(file: int) -> bool:
     return False
 
 
+def same_file(one: str, other: str) -> bool:
+    """Whether two names, perhaps with "file:" before them, are those of one file, through links of both kinds."""
+    with contextlib.suppress(OSError, ValueError):  # one is not there, or no path
+        return os.path.samefile(one.removeprefix("file:"), other.removeprefix("file:"))
+    return False
+
+
 class PartFile:
     """The temporary file of an output. path: the output, through links. name: what errors call it. part: where to
     write. replace: also a file of that name that no run is known to have left. Raises OutputError."""

@@ -119,7 +119,8 @@ class Tail:
             raise
         except Exception as error:
             raise PlanError(
-                f"{self._env.input_name}: '{writer.label}' failed at {record.t:.3f} s (frame {record.n}): {error}"
+                f"{self._env.input_name}: '{writer.label}' failed at {record.t:.3f} s (frame {record.n}): "
+                f"{str(error) or type(error).__name__}"
             ) from error
 
     def flush(self) -> Iterator[Frame]:
