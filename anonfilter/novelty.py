@@ -43,24 +43,33 @@ class Novelty:
             for n in [n for n in kept if n < before]:
                 del kept[n]
 
-    def between(self, a: int, b: int, known: Sequence[Box] = ()) -> int | None:
-        """The frame between the looks a < b with the largest change against both, outside of known boxes; None where
-        that is within the limit. Frames without a picture count as unchanged."""
+    def between(self, a: int, b: int, known: Sequence[Box] = ()) -> tuple[int, Box] | None:
+        """The frame between the looks a < b with the largest change against both, outside of known boxes, and a box
+        around all of its cells that changed; None where that is within the limit. Frames without a picture count as
+        unchanged."""
         if a not in self._pictures or b not in self._pictures:
             return None
         lows, highs = zip(self._range(a), self._range(b), strict=True)
         low, high = np.minimum(*lows), np.maximum(*highs)
         free = self._free(known, low.shape)
-        best: tuple[float, int] | None = None
+        best: tuple[float, int, Picture] | None = None
         for n in range(a + 1, b):
             now = self._pictures.get(n)
             if now is None:
                 continue
             change = np.maximum(np.maximum(low - now, now - high), 0) * free
-            value = float(_sums(change).max(initial=0)) / _CELLS**2
+            means: Picture = _sums(change) / np.float32(_CELLS**2)
+            value = float(means.max(initial=0))
             if value > self._limit and (best is None or value > best[0]):
-                best = value, n
-        return None if best is None else best[1]
+                best = value, n, means
+        return None if best is None else (best[1], self._hull(best[2]))
+
+    def _hull(self, means: Picture) -> Box:
+        """What the squares of cells span whose change is at least half of what is new."""
+        rows, columns = np.nonzero(means >= self._limit / 2)
+        sx, sy = (self._size[0] / (means.shape[1] + _CELLS - 1), self._size[1] / (means.shape[0] + _CELLS - 1))
+        last = columns.max() + _CELLS, rows.max() + _CELLS
+        return float(columns.min() * sx), float(rows.min() * sy), float(last[0] * sx), float(last[1] * sy)
 
     def _range(self, n: int) -> tuple[Picture, Picture]:
         """Least and largest of 3 x 3 cells: what moves by less than a cell is not new."""

@@ -79,9 +79,13 @@ class Auto(Schedule):
     by half, after others and at a cut it is halved; it stays within `least` and `most` frames. At a cut the frames on
     both sides are looked at, and what is on them is not compared.
 
+    Where a look is only to settle what two others do not agree on, a glance at those parts of the frame may do.
+
     agree: whether the looks at frames a < b, both looked at and none between them, show the same objects.
     novel: where they agree, a frame between them that shows something else, or None (novelty.Novelty.between). It is
     looked at, and if that look does not agree with both, between them, too. Nothing is asked of what is left then.
+    glance: called with frames a < n < b, of which a and b were just asked whether they agree (and `novel` about n, if
+    they did): look at frame n where that tells something, or say False if it needs a look at all of it.
     """
 
     def __init__(
@@ -91,11 +95,13 @@ class Auto(Schedule):
         least: int,
         most: int,
         novel: Callable[[int, int], int | None] | None = None,
+        glance: Callable[[int, int, int], bool] | None = None,
     ) -> None:
         super().__init__(look)
-        self._novel = novel
+        self._novel, self._glance = novel, glance
         self._agree, self._least, self._most = agree, min(least, most), most
         self._step, self._anchor = self._least, -1
+        self._whole = self._parts = 0  # looks since the newest step, at all of a frame and at parts
 
     @property
     def lookahead(self) -> int:
@@ -127,8 +133,11 @@ class Auto(Schedule):
         if n <= self._anchor:
             return
         self._look(n)
-        calm = self._refine(self._anchor, n)
-        self._step = min(self._most, self._step + (self._step + 1) // 2) if calm else max(self._least, self._step // 2)
+        self._whole = self._parts = 0
+        if self._refine(self._anchor, n):
+            self._step = min(self._most, self._step + (self._step + 1) // 2)
+        elif self._whole or not self._parts:
+            self._step = max(self._least, self._step // 2)
         self._anchor = self._looked = n
 
     def _refine(self, a: int, b: int, ask: bool = True) -> bool:
@@ -138,12 +147,22 @@ class Auto(Schedule):
             new = self._novel(a, b) if ask and self._novel is not None else None
             if new is None:
                 return True
-            self._look(new)
+            self._look_between(a, new, b)
             before = self._refine(a, new, False)
             return self._refine(new, b, False) and before
+        middle = (a + b) // 2
+        # One frame between two looks is covered with what both show: worth a glance, no more.
         if b - a > 2:
-            middle = (a + b) // 2
-            self._look(middle)
-            self._refine(a, middle)
-            self._refine(middle, b)
+            self._look_between(a, middle, b)
+        elif b - a < 2 or self._glance is None or not self._glance(a, middle, b):
+            return False
+        self._refine(a, middle)
+        self._refine(middle, b)
         return False
+
+    def _look_between(self, a: int, n: int, b: int) -> None:
+        if self._glance is not None and self._glance(a, n, b):
+            self._parts += 1
+        else:
+            self._look(n)
+            self._whole += 1

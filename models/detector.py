@@ -73,6 +73,8 @@ class Detector:
             if small != full:
                 looks.append((small, (round(small[0] / BORDER), round(small[1] / BORDER))))
         self.model = model
+        self.any_size = fixed is None
+        """Whether the net takes pictures of any size."""
         self.thresh = model.thresh if thresh is None else thresh
         self._weak = self.thresh if weak is None else min(weak, self.thresh)
         # Who asks for more of the full look asks for as much more of the coarse one.

@@ -41,6 +41,12 @@ def novelty(pictures: dict[int, Picture], limit: float = 12.0) -> Novelty:
     return item
 
 
+def frame(item: Novelty, a: int, b: int, *known: Any) -> int | None:
+    """The frame that is told."""
+    found = item.between(a, b, *known)
+    return None if found is None else found[0]
+
+
 def marked(value: float, size: int = 3) -> Picture:
     """The ground with a square of cells that differs by so much from what is brightest or darkest around."""
     out = ground()
@@ -51,50 +57,59 @@ def marked(value: float, size: int = 3) -> Picture:
 
 def test_the_frame_of_the_largest_change_is_told() -> None:
     still = {n: ground() for n in range(11)}
-    assert novelty(still).between(0, 10) is None
-    assert novelty({**still, 4: marked(30), 7: marked(60)}).between(0, 10) == 7
-    assert novelty({**still, 4: marked(-60)}).between(0, 10) == 4
+    assert frame(novelty(still), 0, 10) is None
+    assert frame(novelty({**still, 4: marked(30), 7: marked(60)}), 0, 10) == 7
+    assert frame(novelty({**still, 4: marked(-60)}), 0, 10) == 4
 
 
 def test_what_one_of_the_looks_shows_is_not_new() -> None:
     pictures = {n: marked(60) if n >= 4 else ground() for n in range(11)}
-    assert novelty(pictures).between(0, 10) is None
-    assert novelty({n: pictures[10 - n] for n in pictures}).between(0, 10) is None
+    assert frame(novelty(pictures), 0, 10) is None
+    assert frame(novelty({n: pictures[10 - n] for n in pictures}), 0, 10) is None
 
 
 def test_the_limit_is_on_the_mean_of_four_cells() -> None:
     for cells, value, found in ((2, 13.0, 1), (2, 11.0, None), (1, 44.0, None), (1, 52.0, 1)):
         now = plain()
         now[20 : 20 + cells, 30 : 30 + cells] += value
-        assert novelty({0: plain(), 1: now, 2: plain()}).between(0, 2) == found
+        assert frame(novelty({0: plain(), 1: now, 2: plain()}), 0, 2) == found
 
 
 def test_a_step_of_one_cell_is_not_new_and_a_longer_one_is() -> None:
     for cells, found in ((1, None), (4, 1)):
         moved = np.pad(ground(), ((0, 0), (cells, 0)), mode="edge")[:, :64]
-        assert novelty({0: ground(), 1: moved, 2: ground()}).between(0, 2) == found
+        assert frame(novelty({0: ground(), 1: moved, 2: ground()}), 0, 2) == found
 
 
 def test_known_boxes_are_left_out() -> None:
     pictures = {0: ground(), 1: marked(60), 2: ground()}
-    assert novelty(pictures).between(0, 2, [(300.0, 200.0, 330.0, 230.0)]) is None
-    assert novelty(pictures).between(0, 2, [(0.0, 0.0, 250.0, 360.0)]) == 1
-    assert novelty(pictures).between(0, 2, [(-50.0, -50.0, 900.0, 900.0)]) is None
+    assert frame(novelty(pictures), 0, 2, [(300.0, 200.0, 330.0, 230.0)]) is None
+    assert frame(novelty(pictures), 0, 2, [(0.0, 0.0, 250.0, 360.0)]) == 1
+    assert frame(novelty(pictures), 0, 2, [(-50.0, -50.0, 900.0, 900.0)]) is None
 
 
 def test_frames_without_a_picture_and_forgotten_ones() -> None:
     item = novelty({0: ground(), 1: marked(60), 4: ground()})
-    assert item.between(0, 4) == 1
+    assert frame(item, 0, 4) == 1
     item.forget(2)
-    assert item.between(0, 4) is None
-    assert item.between(3, 4) is None
+    assert frame(item, 0, 4) is None
+    assert frame(item, 3, 4) is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (36, 2)])
 def test_pictures_of_narrow_frames(shape: tuple[int, int]) -> None:
     dark, light = np.zeros(shape, np.float32), np.full(shape, 200, np.float32)
-    found = novelty({0: dark, 1: light, 2: dark}).between(0, 2)
+    found = frame(novelty({0: dark, 1: light, 2: dark}), 0, 2)
     assert found == (1 if min(shape) > 1 else None)
+
+
+def test_what_is_new_is_told_with_its_place() -> None:
+    found = novelty({0: ground(), 1: marked(60), 2: ground()}).between(0, 2)
+    assert found is not None
+    x0, y0, x1, y1 = found[1]
+    assert x0 <= 300 < 330 <= x1 <= 350
+    assert y0 <= 200 < 230 <= y1 <= 250
+    assert (x0, y0) >= (280, 180)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -172,7 +187,7 @@ def test_a_face_that_shows_for_half_a_second_between_two_looks_is_found(tmp_path
         code = cli.main(["-v", "error", "-i", str(clip), "-vf", graph, "-f", "null", "-"])
         assert code == 0
         lines = [json.loads(line) for line in records.read_text().splitlines()]
-        seen[new] = {k["n"]: [d["cls"] for d in k["det"]] for k in lines if "n" in k and k["ran"]}
+        seen[new] = {k["n"]: [d["cls"] for d in k["det"]] for k in lines if "n" in k and (k["ran"] or k["det"])}
     assert not any(seen[0].values()), "the clip does not show what it should: plain auto met the face"
     assert not set(range(36, 47)) & set(seen[0])
     met = [n for n in range(36, 47) if seen[12].get(n) == ["face"]]

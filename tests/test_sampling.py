@@ -99,3 +99,48 @@ def test_the_step_is_shorter_after_a_change() -> None:
     after = next(b - a for a, b in pairs if a > 200 and b - a > 8)
     assert before == 32
     assert after < before
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_glances_take_the_place_of_looks_between(seed: int) -> None:
+    """Where a glance says that it will not do, the frame is looked at; each frame is asked for once; whatever the
+    glances do, neighbours agree or are two frames apart."""
+    rng = np.random.default_rng(seed)
+    frames = int(rng.integers(1, 150))
+    cuts = {int(n) for n in rng.integers(0, frames, rng.integers(0, 5))}
+    state = np.cumsum(rng.random(frames) < 0.05)
+    willing = rng.random(frames) < 0.5
+    least, most = int(rng.integers(1, 6)), int(rng.integers(1, 40))
+    known: set[int] = set()
+    asked: list[tuple[int, int]] = []
+    glances: list[int] = []
+
+    def agree(a: int, b: int) -> bool:
+        assert {a, b} <= {*known, *watched}
+        asked.append((a, b))
+        return bool(state[a] == state[b])
+
+    def glance(a: int, n: int, b: int) -> bool:
+        assert a < n < b
+        assert asked[-1] == (a, b) or state[a] != state[b]
+        assert n not in known
+        if b - a > 2:  # a frame that both its neighbours show is worth no more
+            glances.append(n)
+        if willing[n]:
+            known.add(n)
+        return bool(willing[n])
+
+    watched: list[int] = []
+
+    def make(look: Callable[[int], None]) -> Schedule:
+        def both(n: int) -> None:
+            assert n not in known
+            watched.append(n)
+            look(n)
+
+        return Auto(both, agree, least, most, None, glance)
+
+    seen = Watched(frames, cuts, make).looks
+    assert {n for n in glances if not willing[n]} <= set(seen)
+    for a, b in itertools.pairwise(sorted({*seen, *known})):
+        assert b <= a + 2 or state[a] == state[b] or any(a < cut <= b for cut in cuts)

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from anonfilter.errors import InputError, ModelError
 from anonfilter.filter import Env, Options, PixelReader
-from anonfilter.frame import StreamInfo
+from anonfilter.frame import Frame, StreamInfo
+from anonfilter.glance import SIDES, Glance
 from anonfilter.infer import ENGINES, available_cores
 from anonfilter.models import catalog
 from anonfilter.models.catalog import Model
-from anonfilter.models.detector import Detector
-from anonfilter.models.family import Detection
+from anonfilter.models.detector import CropDetector, Detector
 from anonfilter.novelty import Novelty
 from anonfilter.options import Duration, Option
-from anonfilter.records import FrameRecord, Region
+from anonfilter.records import FrameRecord
 from anonfilter.sampling import Auto, Every, Schedule
 from anonfilter.sightings import Sightings
+from anonfilter.watch import Watch
 
 # With every=auto a detection counts from this share of its threshold on where a neighbouring look has a sure one.
 _WEAK = 0.5
-# Luma steps from which something is new between two looks, and the fewest frames between them that are worth asking
-# about: bench/optical.md.
-_NEW, _SHORT = 24.0, 4
+# Luma steps from which something is new between two looks: bench/optical.md.
+_NEW = 24.0
+_T = TypeVar("_T")
 
 
 class Detect(PixelReader):
@@ -89,6 +89,10 @@ class Detect(PixelReader):
             "steps against both; 0: do not",
             min=0, max=255, per_item=True,
         ),
+        Option(
+            "glance", "bool", True,
+            "with every=auto, look at parts of a frame alone where only these are in question", per_item=True,
+        ),
         Option("classes", "list", None, "keep only these classes (default: all)", per_item=True),
         Option("device", "string", None, "where the nets run: cpu (default: the run's device)"),
         Option("engine", "enum", "auto", "what runs the nets", choices=ENGINES),
@@ -102,7 +106,7 @@ class Detect(PixelReader):
 
     def __init__(self, opts: Options, label: str = "") -> None:
         super().__init__(opts, label)
-        self._looks: list[_Look] = []
+        self._watches: list[Watch] = []
         self._rows: dict[str, Model] = {}
 
     def gap(self, stream: StreamInfo) -> int:
@@ -131,13 +135,14 @@ class Detect(PixelReader):
         super().open(env)
         try:
             for given, row in self._resolved().items():
-                look = self._load(given, row, env)
-                self._looks.append(look)
+                watch = self._load(given, row, env)
+                self._watches.append(watch)
                 limit = self._option(given, "new")
-                look.novelty = Novelty(limit, (env.stream.width, env.stream.height)) if limit else None
-                look.schedule = self._schedule(
-                    given, env.stream, partial(self._look, look), look.sightings.agree, look.novel
-                )
+                watch.novelty = Novelty(limit, (env.stream.width, env.stream.height)) if limit else None
+                watch.schedule = self._schedule(
+                    given, env.stream, partial(self._look, watch), watch.sightings.agree, watch.novel,
+                    partial(self._glance, watch) if watch.glances else None,
+                )  # fmt: skip
                 env.models_used.append((row.name, row.sha256))
         except ModelError as error:
             self.close()
@@ -146,50 +151,59 @@ class Detect(PixelReader):
 
     def close(self) -> None:
         """Free the nets."""
-        for look in self._looks:
-            look.detector.close()
-        self._looks = []
+        for watch in self._watches:
+            watch.close()
+        self._watches = []
 
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Look where a model's turn has come. Raises ModelError if a net fails."""
         self._waiting.append(record)
-        for look in self._looks:
-            if look.novelty is not None and record.picture is not None:
-                look.novelty.add(record.n, record.picture)
+        for watch in self._watches:
+            if watch.novelty is not None and record.picture is not None:
+                watch.novelty.add(record.n, record.picture)
         record.picture = None
-        return list(self._settled(min(look.schedule.push(record.n, record.cut) for look in self._looks)))
+        return list(self._settled(min(watch.schedule.push(record.n, record.cut) for watch in self._watches)))
 
     def flush(self) -> Iterable[FrameRecord]:
         """Look at the last frame."""
-        for look in self._looks:
-            look.schedule.flush()
+        for watch in self._watches:
+            watch.schedule.flush()
         return list(self._settled(None))
 
     def _settled(self, end: int | None) -> Iterator[FrameRecord]:
         """Waiting records of frames before `end` (None: all), with what was seen on them."""
         while self._waiting and (end is None or self._waiting[0].n < end):
             record = self._waiting.popleft()
-            for look in self._looks:
-                found = look.sightings.take(record.n)
-                if look.novelty is not None:
-                    look.novelty.forget(record.n + 1)
-                if found is not None:
+            for watch in self._watches:
+                seen = watch.sightings.take(record.n)
+                if watch.novelty is not None:
+                    watch.novelty.forget(record.n + 1)
+                if seen is not None:
+                    found, whole = seen
                     record.regions = [*record.regions, *found]
-                    record.ran = (*record.ran, look.detector.model.name)
+                    # What ran on parts alone leaves the frame covered from its neighbours, too: it is not looked at.
+                    if whole:
+                        record.ran = (*record.ran, watch.detector.model.name)
             yield record
 
-    def _look(self, look: _Look, n: int) -> None:
+    def _look(self, watch: Watch, n: int) -> None:
         """Run one model on a frame. Raises ModelError if the net fails on it."""
+        self._run(watch, n, lambda frame: watch.look(frame, self.env.stream))
+
+    def _glance(self, watch: Watch, a: int, n: int, b: int) -> bool:
+        """Run one model on those parts of frame n that are in question. Raises ModelError if the net fails."""
+        return self._run(watch, n, lambda frame: watch.glance(a, b, frame, self.env.stream))
+
+    def _run(self, watch: Watch, n: int, work: Callable[[Frame], _T]) -> _T:
         env = self.env
         if env.ring is None:
             raise InputError(f"{self.label}: this pass has no frames to look at")
         frame = env.ring[n]
         try:
-            found = look.detector(frame, env.stream)
+            return work(frame)
         except ModelError as error:
             place = f"{env.input_name}: frame {n} at {frame.t:.3f} s"
-            raise ModelError(f"{self.label}: {look.detector.model.name}: {place}: {error}") from None
-        look.sightings.add(n, look.regions(found, frame.size))
+            raise ModelError(f"{self.label}: {watch.detector.model.name}: {place}: {error}") from None
 
     def _schedule(
         self,
@@ -198,13 +212,14 @@ class Detect(PixelReader):
         look: Callable[[int], None],
         agree: Callable[[int, int], bool],
         novel: Callable[[int, int], int | None] | None = None,
+        glance: Callable[[int, int, int], bool] | None = None,
     ) -> Schedule:
         """When the model of that name looks."""
         every = self._option(given, "every")
         if every != "auto":
             return Every(look, every)
         least, most = (max(1, self._option(given, name).frames(stream.rate)) for name in ("min", "max"))
-        return Auto(look, agree, least, most, novel)
+        return Auto(look, agree, least, most, novel, glance)
 
     def _resolved(self) -> dict[str, Model]:
         """The catalogue's rows by the names that the user wrote."""
@@ -231,7 +246,7 @@ class Detect(PixelReader):
             return env.threads
         return max(1, available_cores() // 2)
 
-    def _load(self, given: str, row: Model, env: Env) -> _Look:
+    def _load(self, given: str, row: Model, env: Env) -> Watch:
         def option(name: str) -> Any:
             return self._option(given, name)
 
@@ -248,50 +263,29 @@ class Detect(PixelReader):
         threads = self.opts["threads"]
         margin = option("margin")
         thresh = row.thresh if option("thresh") is None else option("thresh")
+        picture = env.stream.display_size
+        nets = {
+            "threads": self._default_threads(given, env) if threads is None else threads,
+            "engine": self.opts["engine"],
+            "device": self.opts["device"] or env.device,
+            "log": lambda line: env.log("info", line),
+        }
         detector = Detector(
             row,
-            env.stream.display_size,
+            picture,
             size=option("size"),
             thresh=thresh,
             weak=_WEAK * thresh if option("every") == "auto" else None,
             coarse=option("coarse"),
-            threads=self._default_threads(given, env) if threads is None else threads,
-            engine=self.opts["engine"],
-            device=self.opts["device"] or env.device,
-            log=lambda line: env.log("info", line),
+            **nets,
         )
-        margin = row.margin if margin is None else margin
-        return _Look(detector, margin, frozenset(classes or row.classes), Sightings(thresh))
-
-
-@dataclass(slots=True)
-class _Look:
-    """One model at work: its detector, the margin of its boxes, the classes to keep, what it saw and when it looks."""
-
-    detector: Detector
-    margin: float
-    classes: frozenset[str]
-    sightings: Sightings
-    schedule: Schedule = field(init=False)
-    novelty: Novelty | None = None
-
-    def novel(self, a: int, b: int) -> int | None:
-        """A frame between two looks that agree which shows something that neither does, see Novelty.between."""
-        if self.novelty is None or b - a <= _SHORT:
-            return None
-        return self.novelty.between(a, b, self.sightings.ways(a, b))
-
-    def regions(self, found: Iterable[Detection], size: tuple[int, int]) -> list[Region]:
-        """Detections as regions: grown, not clipped, without those that lie wholly outside of the frame."""
-        width, height = size
-        regions = []
-        for item in found:
-            x0, y0, x1, y1 = item.box
-            dx, dy = (x1 - x0) * self.margin, (y1 - y0) * self.margin
-            box = (x0 - dx, y0 - dy, x1 + dx, y1 + dy)
-            if item.cls in self.classes and box[0] < width and box[1] < height and box[2] > 0 and box[3] > 0:
-                regions.append(Region(box, item.cls, item.score, "det", poly=item.poly))
-        return regions
+        watch = Watch(
+            detector, row.margin if margin is None else margin, frozenset(classes or row.classes), Sightings(thresh)
+        )
+        if option("every") == "auto" and option("glance") and detector.any_size:
+            watch.glances = Glance(SIDES, detector.sizes[0], picture)
+            watch.crops = lambda side: CropDetector(row, side, _WEAK * thresh, **nets)
+        return watch
 
 
 def _nobody(n: int) -> None:
