@@ -6,14 +6,12 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from anonfilter import added
 from anonfilter import filter as registry
 from anonfilter.errors import PlanError
 from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordLane, Role
 from anonfilter.filters import lavfi
-from anonfilter.filters.grow import Grow
 from anonfilter.filters.hold import Hold
-from anonfilter.filters.scene import Scene
-from anonfilter.filters.track import Track
 from anonfilter.frame import StreamInfo
 from anonfilter.io.demuxing import read_once
 from anonfilter.io.lavfi import LavfiGraph, check_filter
@@ -187,8 +185,11 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     if head:
         out = LavfiGraph(head, source, None, job.threads).out
         stream = upright(out) if turn else out
-    _find_shots(lane)
-    _extend_at_edges(lane)
+    added.find_shots(lane)
+    if warning := added.look_again(lane):
+        warnings.append(warning)
+    added.extend_at_edges(lane)
+    added.smooth(lane)
     gap = max((f.gap(stream) for f in lane), default=1)
     if gap > 1 and not {"track", "interp"} <= {f.name for f in lane}:
         warnings.append(
@@ -216,30 +217,6 @@ def _check_classes(spec: FilterSpec, writer: PixelWriter, lane: Sequence[RecordL
             close = difflib.get_close_matches(name, sorted(known), 1)
             hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(sorted(known))}"
             raise spec.error(f"'{spec.name}': no class '{name}' comes from the filters before it ({hint})")
-
-
-def _find_shots(lane: list[RecordLane]) -> None:
-    """Where detections are joined over time and nothing tells where shots begin, a scene filter of ours does."""
-    names = [item.name for item in lane]
-    if "detect" in names and "track" in names and not {"scene", "read"}.intersection(names):
-        lane.insert(names.index("detect"), Scene(Options({option.name: option.default for option in Scene.options})))
-    for i, item in enumerate(lane):
-        if isinstance(item, Scene):
-            item.pictures = "detect" in (after.name for after in lane[i:])
-
-
-def _extend_at_edges(lane: list[RecordLane]) -> None:
-    """Tracks go on at the picture's edge (track's option `edge`): by the graph's own grow, else by one of ours, which
-    also does what grow does by default (track's option `grow`)."""
-    tracked = [i for i, item in enumerate(lane) if isinstance(item, Track)]
-    if not tracked:
-        return
-    track = lane[tracked[-1]].opts
-    growers = [item for item in lane[tracked[-1] :] if isinstance(item, Grow)]
-    if growers:
-        growers[-1].edge = track["edge"]
-    elif track["edge"].value > 0 or track["grow"]:
-        lane.append(Grow.of_track(track["edge"], track["grow"]))
 
 
 def _choose(

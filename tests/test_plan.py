@@ -38,6 +38,28 @@ def test_tracks_go_on_at_the_edge(graph: str, lane: list[str], edge: Duration | 
     assert [item.edge for item in made.lane if isinstance(item, Grow)][-1:] == ([] if edge is None else [edge])
 
 
+@pytest.mark.parametrize(
+    ("graph", "lane"),
+    [
+        ("detect,track,interp,fill", "scene detect track redetect* interp grow* smooth*"),
+        ("detect,track,fill", "scene detect track grow*"),
+        ("detect,interp,fill", "detect interp"),
+        ("detect,track=redetect=0,interp,fill", "scene detect track interp grow* smooth*"),
+        ("detect,track=smooth=0,interp,fill", "scene detect track redetect* interp grow*"),
+        ("detect,track,redetect,interp,smooth,grow,fill", "scene detect track redetect interp smooth grow"),
+        ("detect,track,interp,redetect,fill", "scene detect track interp redetect grow* smooth*"),
+        ("detect,zone,track,interp,fill", "scene detect zone track redetect* interp grow* smooth*"),
+        ("detect,track=global=1,interp,fill", "scene detect track interp grow* smooth*"),
+        ("detect=every=5,track,interp,fill", "scene detect track redetect* interp grow* smooth* hold"),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_a_filled_track_is_added(graph: str, lane: str) -> None:
+    """With a star: by track's options, with that filter's defaults."""
+    made = plan(graph)
+    assert [item.label.replace(" (track)", "*") for item in made.lane] == lane.split()
+    assert any("no second looks" in text for text in made.warnings) == ("global=1" in graph)
+
+
 def test_the_edge_rule_is_in_the_look_ahead() -> None:
     # Half a second before a first sighting, and four frames that tell the velocity.
     # Before that track watches a piece for 12 frames.

@@ -53,6 +53,12 @@ class _Line:
         """Where it would be on frame n: where it was on frame `at`, and that place moved on."""
         return self.seen[at].box, moved(self.near(at, 1 if n > at else -1), at, n)
 
+    def way(self, a: int, n: int, b: int) -> Box:
+        """Where it would be on frame n if it went straight between its sightings on a < n < b."""
+        share = (n - a) / (b - a)
+        x0, y0, x1, y1 = (p + share * (q - p) for p, q in zip(self.seen[a].box, self.seen[b].box, strict=True))
+        return x0, y0, x1, y1
+
     def agrees(self, a: int, b: int) -> bool:
         """Whether the sightings on a and b tell the way between them: each about where the other leads to."""
         return any(overlap(box, self.seen[b].box) >= _SAME for box in self.due(a, b)) or any(
@@ -76,7 +82,8 @@ class Redetect(PixelReader):
     Between two sightings at most `time` apart: where they do not agree (interp's rule), or where a detector looked at
     more than `stride` frames in a row and did not see it; by halving, in the interpolated place.
 
-    What is found becomes a region of src "det" with the track's number. record.ran stays as it is: it speaks of whole
+    What is found becomes a region of src "det" with the track's number; if it scores less than the model's threshold,
+    together with the straight way between the sightings around it. record.ran stays as it is: it speaks of whole
     frames.
     """
 
@@ -91,7 +98,9 @@ class Redetect(PixelReader):
             min=0.01, max=10,
         ),
         Option(
-            "max", "float", 1.0, "most looks per frame on average; what is beyond is left out", min=0, max=1000
+            "max", "float", 0.5,
+            "most looks per frame on average, a net that takes larger pictures only counted by their area; what is "
+            "beyond is left out", min=0, max=1000,
         ),
         Option("size", "int", 160, "side of the square that the part is fitted into for the net", min=32, max=4096,
                unit="px"),
@@ -136,7 +145,7 @@ class Redetect(PixelReader):
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Note the sightings; go into those of the frame that is `time` back."""
         most: float = self.opts["max"]
-        self._spare = min(self._spare + most, max(1.0, 2 * most * self._time))
+        self._spare = min(self._spare + most, max(1.0, 2 * most * self._time, *self._prices()))
         self._shots.add(record)
         if not self._waiting:
             self._next = record.n
@@ -161,6 +170,15 @@ class Redetect(PixelReader):
         if self._left_out:
             self.env.log("info", f"{self.label}: {self._left_out} looks were left out (max={self.opts['max']:g})")
         return list(self._leave(last))
+
+    def _price(self, detector: CropDetector) -> float:
+        """What a look costs, in looks at a square of `size`: a net may take one size only."""
+        side: int = -(-self.opts["size"] // 32) * 32
+        width, height = detector.size
+        return max(1.0, width * height / side**2)
+
+    def _prices(self) -> set[float]:
+        return {self._price(item) for row in self._detectors.values() for item in row}
 
     def _leave(self, last: int) -> Iterator[FrameRecord]:
         for n in list(self._waiting):
@@ -235,10 +253,7 @@ class Redetect(PixelReader):
         if b - a == 1 or (agreed and (b - a <= self._stride or not lacking)):
             return
         middle = min(lacking or range(a + 1, b), key=lambda n: abs(2 * n - a - b))
-        share = (middle - a) / (b - a)
-        ends = zip(line.seen[a].box, line.seen[b].box, strict=True)
-        x0, y0, x1, y1 = (p + share * (q - p) for p, q in ends)
-        if self._look(line, middle, [(x0, y0, x1, y1)], line.seen[a]):
+        if self._look(line, middle, [line.way(a, middle, b)], line.seen[a]):
             self._bridge(line, a, middle)
             self._bridge(line, middle, b)
         elif not agreed:
@@ -287,21 +302,31 @@ class Redetect(PixelReader):
         if tried is not None and overlap(tried, hull) >= _TRIED:
             return False
         for detector in self._detectors.get(line.cls, ()):
-            if self._spare < 1:
+            price = self._price(detector)
+            if self._spare < price:
                 self._left_out += 1
                 return False
-            self._spare -= 1
+            self._spare -= price
             found = self._found(detector, n, _square(hull, like.box, min(detector.size)), line)
             costs = [_cost(due, region) for region in found]
             if costs and min(costs) < _NEVER:
                 region = found[costs.index(min(costs))]
                 owner = self._owner(line, n, region, min(costs))
+                if region.score < detector.model.thresh:
+                    region = region.with_(box=self._with_way(owner, n, region.box))
                 owner.seen[n] = region.with_(track=owner.number, shape=like.shape)
                 self._waiting[n].regions = [*self._waiting[n].regions, owner.seen[n]]
                 if owner is line:
                     return True
         line.tried[n] = hull
         return False
+
+    def _with_way(self, line: _Line, n: int, box: Box) -> Box:
+        """A box of frame n together with the straight way between the line's sightings before and after it, if there is
+        one: what is not sure may bend the way, but uncovers nothing of it."""
+        a = max((m for m in line.seen if m < n), default=None)
+        b = min((m for m in line.seen if m > n), default=None)
+        return box if a is None or b is None or not self._joined(line, a, b) else union(box, line.way(a, n, b))
 
     def _owner(self, line: _Line, n: int, region: Region, cost: float) -> _Line:
         """Whose it is that was found on frame n: the line's that was looked for, at that cost, or another's that is

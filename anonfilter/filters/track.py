@@ -58,6 +58,16 @@ class Track(RecordFilter):
             "where the graph has no grow, do what that does by default: go on for a few frames at both ends, and a "
             "little wider",
         ),
+        Option(
+            "redetect", "bool", True,
+            "where detect or read comes before and interp after, and the graph has no redetect, do what that does by "
+            "default: look again, magnified, where a track is missing, ends or begins",
+        ),
+        Option(
+            "smooth", "bool", True,
+            "where interp comes after and the graph has no smooth, do what that does by default: take out jitter, "
+            "without uncovering anything",
+        ),
         Option("high", "float", 0.5, "score from which a detection chooses its track first", min=0, max=1),
         Option(
             "rejoin", "duration", Duration(2, "s"),
