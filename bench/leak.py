@@ -11,8 +11,8 @@ the next run, delete it when nets or letterbox change). The records that leave t
 anonfilter.leak, as `anonfilter eval` does. --save FILE keeps a run's counts, --load FILE... puts runs on several clips
 together.
 
-Calls per frame are runs of a model on a whole frame over frames x models; crops of a second look are given beside
-them in the same unit, by tensor area.
+Calls per frame are runs of a model on a whole frame over frames x models; looks at parts of a frame (detect's glances,
+redetect's second looks) are given beside them in the same unit, by tensor area.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ import transcode
 from lanes import GraphRun, run_graphs
 from memonet import Memo
 
-from anonfilter import filter as registry
 from anonfilter.errors import InputError
 from anonfilter.leak.byrecords import of_records
 from anonfilter.leak.figures import LIMIT, summarise
@@ -46,8 +45,17 @@ TALL = 24
 """Objects this high or higher are reported by themselves."""
 
 SCHEDULES = ("1", "2", "5", "10", "auto")
-CHAIN = {"track": "track", "redetect": "redetect", "interp": "interp=pchip", "grow": "grow", "smooth": "smooth"}
-"""The careful chain behind detect, in order. Those that this version does not have are left out."""
+CHAIN = ("track", "interp=pchip")
+"""The default chain behind detect. The planner adds scene, redetect, grow and smooth to it."""
+PARTS = {
+    "scene": ("scene=method=off", "{detect}", "track", "interp=pchip"),
+    "redetect": ("{detect}", "track=redetect=0", "interp=pchip"),
+    "interp": ("{detect}", "track", "redetect", "grow", "smooth"),
+    "grow": ("{detect}", "track=grow=0:edge=0", "interp=pchip"),
+    "smooth": ("{detect}", "track=smooth=0", "interp=pchip"),
+    "all of these": ("scene=method=off", "{detect}", "track=grow=0:edge=0:redetect=0:smooth=0"),
+}
+"""The default chain without one of its parts."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Counts:
     told, leaked, never: object-frames; never: of objects that are exposed on every frame. tracks, leaking: objects.
     exposed_s, visible_s: seconds of all objects. longest_ms, tall_ms: the longest exposed run, of all and of tall
     objects. beyond, rest, objects: samples (see Measured). calls: runs of a net on whole frames, of `possible` (frames
-    x models); crops: those of a second look in the same unit. tags: object-frames by class and by the truth's tags.
+    x models); crops: looks at parts of a frame in the same unit. tags: object-frames by class and by the truth's tags.
     """
 
     told: int = 0
@@ -108,22 +116,19 @@ class Counts:
 
 def rows(models: str, width: int, height: int, schedules: Sequence[str] = SCHEDULES) -> Iterator[Row]:
     """The matrix. models: as detect takes them. width, height: of the clip."""
-    chain = {name: text for name, text in CHAIN.items() if registry.find(name) is not None}
     # deface 1.5: full size, one look, threshold 0.2, boxes grown by 30 % a side, ellipses in the boxes.
     own = f"detect=faces:thresh=0.2:margin=0.3:coarse=0:size={width}x{height}"
     yield Row("deface's settings, faces only", "1", own, "ellipse", ("face",))
     for every in schedules:
         detect = f"detect={models}:every={every}"
         yield Row("detect alone", every, detect)
-        yield Row("track, interp", every, f"{detect},track,interp=pchip")
-        yield Row("all", every, ",".join([detect, *chain.values()]))
+        yield Row("default chain", every, ",".join([detect, *CHAIN]))
         if every not in ("5", "auto"):
             continue
-        yield Row("all but scene", every, ",".join(["scene=method=off", detect, *chain.values()]))
-        for left in chain:
-            if left != "track":  # the others do nothing without it
-                rest = [text for name, text in chain.items() if name != left]
-                yield Row(f"all but {left}", every, ",".join([detect, *rest]))
+        for left, parts in PARTS.items():
+            yield Row(f"default chain without {left}", every, ",".join(parts).format(detect=detect))
+        if every == "auto":
+            yield Row("default chain without glances", every, ",".join([f"{detect}:glance=0", *CHAIN]))
 
 
 def counted(looks: Iterable[Look], rate: float) -> Counts:
@@ -196,7 +201,7 @@ def run_clip(clip: Path, truth: Truth, args: argparse.Namespace) -> dict[str, Co
 
 def speed(args: argparse.Namespace) -> list[str]:
     """Lines on whole commands against ffmpeg, pairs interleaved: the fps that records cannot tell."""
-    chain = ",".join(text for name, text in CHAIN.items() if registry.find(name) is not None)
+    chain = ",".join(CHAIN)
     graphs = [f"detect={args.models}:every=auto,{text},blur=adaptive" for text in ("track,interp=pchip", chain)]
     lines = [f"{transcode.versions()}; 1920x1080, {args.frames} frames, x264 {args.preset} crf 23, {args.pairs} pairs"]
     with tempfile.TemporaryDirectory() as name:

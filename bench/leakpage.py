@@ -16,8 +16,10 @@ HEAD = """<!-- Made by bench/leak.py. Do not edit. -->
 
 An object-frame (one object on one frame) leaks where less than {limit:.0%} of its truth box is covered. Clips: {clips}.
 An object that is never covered was not found by any look, and what works on looks cannot cover it.
-Calls per frame are runs of a model on a whole frame over frames x models, "+" those of a second look's crops by tensor
-area. Over-blur: share of the area that belongs to no object which is covered.
+Calls per frame are runs of a model on a whole frame over frames x models, "+" its looks at parts of a frame (glances of
+every=auto, second looks of redetect) in the same unit, by tensor area. The default chain is detect,track,interp with
+what the planner adds: scene, redetect, grow, smooth. Over-blur: share of the area that belongs to no object which is
+covered.
 
 {versions}
 """
@@ -25,7 +27,7 @@ COLUMNS = (
     "graph", "every", "leaked", "of objects never covered", "recall", "objects that leak", "longest exposed, ms",
     "of {tall} px and more", "exposed s per person-hour", "over-blur", "calls per frame",
 )  # fmt: skip
-COMPARED = (("detect alone", "1"), ("all", "1"), ("track, interp", "auto"), ("all", "auto"))
+COMPARED = (("detect alone", "1"), ("default chain", "1"), ("default chain", "5"), ("default chain", "auto"))
 """(name, every) of the rows that are given clip by clip and tag by tag."""
 
 

@@ -52,8 +52,8 @@ def models() -> None:
 @pytest.mark.usefixtures("models")
 def test_records_are_those_of_a_real_run_to_the_byte(tmp_path: Path) -> None:
     graphs = [
-        "detect=faces:plates:every=3:threads=1,track,interp",
-        "detect=faces:plates:every=auto:min=1:threads=1,track,interp=pchip,grow",
+        "detect=faces:plates:every=3:threads=1,track=redetect=0,interp",
+        "detect=faces:plates:every=auto:min=1:glance=0:threads=1,track=redetect=0,interp=pchip,grow",
         "detect=plates:thresh=0.5:threads=1",
     ]
     memo = Memo("street", tmp_path)
@@ -65,13 +65,18 @@ def test_records_are_those_of_a_real_run_to_the_byte(tmp_path: Path) -> None:
     runs = run_graphs(STREET, texts, again, SECONDS)
     assert again.filled == 0
     assert again.sessions == {}
+    # Looks at parts of a frame are not remembered, but counted.
+    graphs.append("detect=plates:every=auto:threads=1,track,interp")
+    runs += run_graphs(STREET, [f"{graphs[-1]},write={tmp_path}/memo3.jsonl"], again, 1.4)
+    again.close()
     for i, (graph, run) in enumerate(zip(graphs, runs, strict=True)):
         text = f"{graph},write={tmp_path}/real{i}.jsonl"
-        real = ["-v", "error", "-t", str(SECONDS), "-i", str(STREET), "-an", "-vf", text, "-f", "null", "-"]
+        seconds = SECONDS if i < 3 else 1.4
+        real = ["-v", "error", "-t", str(seconds), "-i", str(STREET), "-an", "-vf", text, "-f", "null", "-"]
         assert cli.main(real) == 0
         assert (tmp_path / f"memo{i}.jsonl").read_bytes() == (tmp_path / f"real{i}.jsonl").read_bytes(), graph
         assert run.meter.calls == Counter(name for record in run.records for name in record.ran), graph
-        assert run.meter.crops == 0
+    assert [run.meter.crops > 0 for run in runs] == [False, False, False, True]
     assert runs[0].meter.calls == {"centerface": 4, "clpdet": 4}  # of ten frames 0, 3, 6 and 9
     assert all(any(record.regions for record in run.records) for run in runs)
 
@@ -187,16 +192,16 @@ def test_counts_add_up_over_clips_and_survive_a_file() -> None:
 
 
 def test_the_page_says_what_was_counted() -> None:
-    page = leakpage.page({"c": {"all|auto": counts()}}, 0.95, 24, "this machine")
+    page = leakpage.page({"c": {"default chain|auto": counts()}}, 0.95, 24, "this machine")
     assert "all busy" not in page
-    assert "| all | auto | 3 | 2 | 0.2500 | 2 of 2 | 200 | 200 | 2700.0 | 0.0119 | 0.500 + 0.125 |" in page
+    assert "| default chain | auto | 3 | 2 | 0.2500 | 2 of 2 | 200 | 200 | 2700.0 | 0.0119 | 0.500 + 0.125 |" in page
     assert "| c | 3 of 4 (never: 2), 0.500 + 0.125 |" in page
     assert "| turn | 2 of 2 (never: 2), 200 ms |" in page
     assert "this machine" in page
 
 
 def test_the_page_sums_up_little_and_busy_movement() -> None:
-    clips = {"a (busy)": {"all|auto": counts()}, "b (busy)": {"all|auto": counts()}, "c": {"all|auto": counts()}}
+    clips = {"a (busy)": {"default chain|auto": counts()}, "b (busy)": {"default chain|auto": counts()}, "c": {"default chain|auto": counts()}}
     page = leakpage.page(clips, 0.95, 24, "")
     assert "| all busy | 6 of 8 (never: 4), 0.500 + 0.125 |" in page
     assert "all little" not in page
