@@ -1,5 +1,5 @@
 """The command `anonfilter`: ffmpeg's way of saying it, exit status 0, 1, or 255 when stopped (eval: 2 where the figures
-are not what was asked for).
+are not what was asked for; scan: 2 where something was found).
 
 Thin: the table and the parser are in cliopts, help in clihelp, the work in run. What is heavy is imported
 when it is needed, so that -h answers at once.
@@ -22,6 +22,7 @@ from anonfilter.cliparse import parse_command
 from anonfilter.clivalues import LOG_LEVELS, log_level
 from anonfilter.errors import AnonfilterError, Cancelled, OutputError, UsageError
 from anonfilter.job import Job, Progress
+from anonfilter.partfile import same_file
 from anonfilter.report import ReportFile
 from anonfilter.report import start as start_report
 
@@ -76,6 +77,9 @@ def run_command(argv: Sequence[str], *, last: bool = False) -> int:
             return _stopped(say)
         if debug:
             _traceback()
+        if isinstance(error, MemoryError) or "can't start new thread" in str(error):
+            say("out of memory: fewer -threads or a smaller -ring_memory may fit")
+            return FAILED
         text = " ".join(str(error).split())
         say(f"internal error: {type(error).__name__}: {text}; run with -v debug for the traceback")
         return FAILED
@@ -98,6 +102,10 @@ def _main(args: list[str], last: bool, report: ReportFile | None) -> int:
         from anonfilter.leak.cli import main as eval_main
 
         return eval_main(args[1:])
+    if args[:1] == ["scan"]:
+        from anonfilter.scan import main as scan_main
+
+        return scan_main(args[1:])
     from anonfilter import clihelp
 
     if not args:
@@ -139,7 +147,9 @@ def _run(command: Command, last: bool, report_file: ReportFile | None) -> None:
     from anonfilter.progress import ProgressFile
     from anonfilter.run import run
 
-    report_to = ProgressFile(command.progress) if command.progress else None
+    if same_file(job.input, command.progress):
+        raise UsageError(f"-progress {command.progress}: this is the input")
+    report_to = ProgressFile(command.progress, lambda line: log("warning", line)) if command.progress else None
 
     def progress(state: Progress) -> None:
         log.status(state)
@@ -195,13 +205,12 @@ def _check_output(command: Command) -> None:
     """Never the input itself; an existing file only with leave. Raises OutputError."""
     job = command.job
     path = job.output.removeprefix("file:")
+    if same_file(job.input, job.output):
+        raise OutputError(f"Output {job.output} same as Input #0 - exiting: a file cannot be edited in place")
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
         return  # there is none, or it is no path
-    source = job.input.removeprefix("file:")
-    if os.path.exists(source) and os.path.samefile(source, path):
-        raise OutputError(f"Output {job.output} same as Input #0 - exiting: a file cannot be edited in place")
     if not stat.S_ISREG(mode) or command.overwrite:
         return
     if command.overwrite is None and command.stdin and sys.stdin is not None and sys.stdin.isatty():

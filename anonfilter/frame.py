@@ -14,6 +14,23 @@ from anonfilter.kernels.formats import FORMATS, PixFmt
 
 Plane = npt.NDArray[Any]
 
+# Formats with an alpha plane behind the others. It says where a picture is seen through and is left as it is.
+_ALPHA = {
+    f"yuva{name}": FORMATS[f"yuv{name}"]
+    for name in ("420p", "422p", "444p", "420p10le", "422p10le", "444p10le", "422p12le", "444p12le")
+}
+
+EDITABLE = (*FORMATS, *_ALPHA)
+"""Names of the pixel formats that can be edited in place."""
+
+
+def kernel_format(name: str) -> PixFmt:
+    """The kernels' view of a libavutil format. Raises InputError for one that cannot be edited in place."""
+    fmt = FORMATS.get(name) or _ALPHA.get(name)
+    if fmt is None:
+        raise InputError(f"pixel format {name} cannot be edited in place (put format=yuv420p first)")
+    return fmt
+
 
 @dataclass(frozen=True, slots=True)
 class Hdr:
@@ -66,12 +83,7 @@ class StreamInfo:
     @property
     def fmt(self) -> PixFmt:
         """The kernels' view of pix_fmt. Raises InputError for a format that cannot be edited in place."""
-        fmt = FORMATS.get(self.pix_fmt)
-        if fmt is None:
-            raise InputError(
-                f"pixel format {self.pix_fmt} cannot be edited in place (put format=yuv420p first)"
-            )
-        return fmt
+        return kernel_format(self.pix_fmt)
 
     @property
     def display_size(self) -> tuple[int, int]:
@@ -98,12 +110,7 @@ class Frame:
     @property
     def fmt(self) -> PixFmt:
         """Layout of the planes. Raises InputError where the kernels do not know it."""
-        fmt = FORMATS.get(self.av.format.name)
-        if fmt is None:
-            raise InputError(
-                f"pixel format {self.av.format.name} cannot be edited in place (put format=yuv420p first)"
-            )
-        return fmt
+        return kernel_format(self.av.format.name)
 
     @property
     def size(self) -> tuple[int, int]:

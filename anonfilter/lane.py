@@ -61,7 +61,7 @@ class Lane:
             raise
         except Exception as error:
             where = f"{item.env.input_name}: '{item.label}' failed at {record.t:.3f} s (frame {record.n})"
-            raise PlanError(f"{where}: {error}") from error
+            raise PlanError(f"{where}: {str(error) or type(error).__name__}") from error
         for out in ready:
             yield from self._through(start + 1, out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 from anonfilter.errors import UsageError
@@ -70,10 +71,12 @@ class ProgressFile:
     progress=end.
 
     url: a path, file:PATH, "-", pipe:N, tcp://HOST:PORT, udp://HOST:PORT, unix:PATH or http://HOST... (one POST for the
-    whole run). Raises UsageError if it cannot be opened. A reader that goes away ends the reports, not the run.
+    whole run). Raises UsageError if it cannot be opened. A reader that goes away ends the reports, not the run; so does
+    a full disk, of which `warn` is told.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, warn: Callable[[str], None] | None = None) -> None:
+        self._url, self._warn = url, warn
         self._sink: Sink | None
         try:
             self._sink = open_sink(url)
@@ -87,8 +90,10 @@ class ProgressFile:
             return
         try:
             self._sink.write("".join(f"{key}={value}\n" for key, value in rows(state).items()).encode())
-        except OSError:
+        except OSError as error:
             self.close()
+            if self._warn is not None and not isinstance(error, ConnectionError):  # BrokenPipeError is one of these
+                self._warn(f"-progress {self._url}: {error.strerror or error}: no more reports")
 
     def close(self) -> None:
         """Close the file."""

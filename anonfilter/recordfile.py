@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, TypeVar
 from anonfilter import recordjson
 from anonfilter.errors import OutputError, RecordError
 from anonfilter.frame import StreamInfo
+from anonfilter.partfile import PartFile
 from anonfilter.recordjson import Header, stream_key
 from anonfilter.records import FrameRecord
 
@@ -52,7 +53,8 @@ class RecordWriter:
     """Writes PATH.part, which becomes PATH in close(); nothing is left after abort().
 
     every_frame: write a line even for a frame that nobody looked at and that has no region (pass 1 does, so
-    that pass 2 can check every frame). overwrite: whether an existing file may be replaced.
+    that pass 2 can check every frame). overwrite: whether an existing file may be replaced. scratch: what errors call a
+    path that is nobody else's, which is written to as it is.
     Raises OutputError where the file cannot be made, RecordError for a record that could not be read back.
     """
 
@@ -63,16 +65,21 @@ class RecordWriter:
         *,
         every_frame: bool = False,
         overwrite: bool = True,
+        scratch: str = "",
     ) -> None:
-        self.path = Path(path)
+        self.path: str | Path = scratch or Path(path)
         self._every_frame, self._last = every_frame, -1
         self._file: BinaryIO | None = None
-        check_target(self.path, overwrite)
-        # A symbolic link stays one: what it points to is replaced.
-        self._target = Path(os.path.realpath(self.path))
-        self._part = self._target.with_name(self._target.name + ".part")
+        self._part: PartFile | None = None
         try:
-            self._file = open(self._part, "wb")  # noqa: SIM115
+            if scratch:
+                self._file = open(path, "wb")  # noqa: SIM115
+            else:
+                check_target(Path(path), overwrite)
+                # A symbolic link stays one: what it points to is replaced.
+                self._part = PartFile(os.path.realpath(path), str(path))
+                self._part.begin()
+                self._file = open(self._part.part, "wb")  # noqa: SIM115
         except OSError as error:
             raise OutputError(f"{self.path}: cannot write records: {error.strerror}") from None
         self._line(recordjson.from_header(header))
@@ -98,7 +105,8 @@ class RecordWriter:
         self._line(recordjson.from_end(frames, sha256))
         try:
             self._file.close()
-            os.replace(self._part, self._target)
+            if self._part is not None:
+                self._part.commit()
         except OSError as error:
             self.abort()
             raise OutputError(f"{self.path}: cannot write records: {error.strerror}") from None
@@ -110,7 +118,8 @@ class RecordWriter:
             with contextlib.suppress(OSError):
                 self._file.close()
             self._file = None
-            self._part.unlink(missing_ok=True)
+            if self._part is not None:
+                self._part.discard()
 
     def _line(self, value: dict[str, Any]) -> None:
         if self._file is None:

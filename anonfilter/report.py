@@ -8,10 +8,12 @@ import re
 import shlex
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TextIO
 
 from anonfilter.clivalues import LOG_LEVELS
 from anonfilter.errors import UsageError
+from anonfilter.partfile import same_file
 
 _PROGRAM = "anonfilter"
 _NAME = "%p-%t.log"
@@ -40,6 +42,8 @@ class ReportFile:
         now = time.localtime()
         stamp = {"p": _PROGRAM, "t": time.strftime("%Y%m%d-%H%M%S", now), "%": "%"}
         self.name = re.sub(r"%(.?)", lambda m: stamp.get(m[1], ""), pattern)
+        if any(option == "-i" and same_file(value, self.name) for option, value in pairwise(args)):
+            raise UsageError(f'report "{self.name}": this is the input')
         try:
             self._file: TextIO = open(self.name, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         except OSError as error:

@@ -49,8 +49,8 @@ def run(job: Job) -> Report:
         if plan.passes == 1:
             _render(job, plan, reader, Lane(plan.lane), report, started, 0)
         else:
-            with tempfile.TemporaryDirectory(prefix="anonfilter-") as folder:
-                records = Path(folder) / "records.jsonl"
+            with tempfile.TemporaryFile(prefix="anonfilter-") as scratch:  # it has no name: nothing to leave behind
+                records = Path(f"/proc/self/fd/{scratch.fileno()}")
                 _try_output(job, plan, reader)
                 _analyse(job, plan, reader, records, started)
                 reader = Reader(job)
@@ -217,7 +217,8 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
         log=lambda level, line: _log(job, level, line), pass_no=1,
     )  # fmt: skip
     state = Progress(total=stream.frames, stage="pass 1")
-    writer = RecordWriter(records, Header.of("pass 1", stream, plan.detection), every_frame=True)
+    scratch = f"records of pass 1, in {tempfile.gettempdir()} (TMPDIR names another folder)"
+    writer = RecordWriter(records, Header.of("pass 1", stream, plan.detection), every_frame=True, scratch=scratch)
 
     def look() -> None:
         while (item := decoded.get()) is not END:

@@ -1,5 +1,5 @@
 """Ctrl-C and SIGTERM as ffmpeg takes them: the first stops the run cleanly, the next two are only counted, the fourth
-ends the process at once.
+ends the process at once. A terminal that closes (SIGHUP) does the same, unless the run is to outlive it (nohup).
 
 Imports nothing heavy: the command catches signals before anything else is loaded.
 """
@@ -20,10 +20,10 @@ received: list[int] = []
 
 
 def catch() -> dict[int, Any]:
-    """Handle both signals from now on. Returns the handlers there were, none outside of the main thread."""
+    """Handle the signals from now on. Returns the handlers there were, none outside of the main thread."""
     received.clear()
     try:
-        return {number: signal.signal(number, _handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return {number: signal.signal(number, _handle) for number in _numbers()}
     except ValueError:
         return {}
 
@@ -36,8 +36,13 @@ def release(before: dict[int, Any]) -> None:
 
 def ignore() -> None:
     """The work is done: no signal shall make a failure of it while the interpreter is taken apart."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _numbers():
         signal.signal(number, signal.SIG_IGN)
+
+
+def _numbers() -> list[int]:
+    hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 def stopped() -> bool:
@@ -63,6 +68,6 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 def remove_unfinished() -> None:
     """Remove the .part files of the runs of this process, which ends now."""
-    target = sys.modules.get("anonfilter.io.target")
-    if target is not None:
-        target.remove_unfinished()
+    partfile = sys.modules.get("anonfilter.partfile")
+    if partfile is not None:
+        partfile.remove_unfinished()

@@ -8,9 +8,8 @@ from dataclasses import replace
 from anonfilter.errors import AnonfilterError, PlanError
 from anonfilter.filter import Env, Filter, PixelWriter
 from anonfilter.filters import lavfi
-from anonfilter.frame import Frame, StreamInfo
+from anonfilter.frame import EDITABLE, Frame, StreamInfo
 from anonfilter.io.lavfi import LavfiGraph
-from anonfilter.kernels.formats import FORMATS
 from anonfilter.plan import Plan, Segment
 from anonfilter.records import FrameRecord, Region
 
@@ -22,7 +21,7 @@ class _LavfiStage:
         self, segment: Segment, stream: StreamInfo, threads: int, last: bool, formats: list[str] | None
     ):
         self._graph = LavfiGraph(
-            segment.specs, stream, formats if last else tuple(FORMATS), threads, strict=segment.strict
+            segment.specs, stream, formats if last else EDITABLE, threads, strict=segment.strict
         )
         self._strict, self._text = segment.strict, segment.text
         self.out = self._graph.out
@@ -120,7 +119,8 @@ class Tail:
             raise
         except Exception as error:
             raise PlanError(
-                f"{self._env.input_name}: '{writer.label}' failed at {record.t:.3f} s (frame {record.n}): {error}"
+                f"{self._env.input_name}: '{writer.label}' failed at {record.t:.3f} s (frame {record.n}): "
+                f"{str(error) or type(error).__name__}"
             ) from error
 
     def flush(self) -> Iterator[Frame]:

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from anonfilter import partfile
 from anonfilter.errors import AnonfilterError, InputError, OutputError
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io import demuxing, streams, tags
@@ -720,9 +721,22 @@ def test_no_descriptor_is_left_open(clip: Any, tmp_path: Path) -> None:
 
 
 def test_stale_part_is_replaced(clip: Any, tmp_path: Path) -> None:
-    (tmp_path / "out.mp4.part").write_bytes(b"x" * 5_000_000)
+    part = tmp_path / "out.mp4.part"
+    part.write_bytes(b"x" * 5_000_000)
+    os.setxattr(part, partfile.MARK, b"part")
     convert(clip("plain.mp4"), tmp_path / "out.mp4")
     assert (tmp_path / "out.mp4").stat().st_size < 5_000_000
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+    assert os.listxattr(tmp_path / "out.mp4") == []
+
+
+def test_a_part_that_no_run_left_is_kept(clip: Any, tmp_path: Path) -> None:
+    """A download's, say."""
+    part = tmp_path / "out.mp4.part"
+    part.write_bytes(b"mine")
+    assert "is in the way" in refused(clip, tmp_path / "out.mp4")
+    assert part.read_bytes() == b"mine"
+    convert(clip("plain.mp4"), tmp_path / "out.mp4", overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
 
 

@@ -443,7 +443,7 @@ def test_writer_targets(tmp_path):
         RecordWriter("/dev/null", HEADER)
     with pytest.raises(OutputError, match="standard output"):
         RecordWriter("-", HEADER)
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         RecordWriter(tmp_path / ("n" * 253), HEADER)
     link = tmp_path / "link"
     link.symlink_to(path)

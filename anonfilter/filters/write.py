@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from anonfilter.errors import OutputError
 from anonfilter.filter import Env, RecordFilter
 from anonfilter.options import Option
+from anonfilter.partfile import same_file
 from anonfilter.recordfile import RecordWriter, check_target
 from anonfilter.recordjson import Header
 from anonfilter.records import FrameRecord
@@ -38,7 +38,7 @@ class Write(RecordFilter):
             raise OutputError(f"{self.label}: no file was named (write=FILE)")
         path = Path(self.opts["file"])
         check_target(path, bool(self.opts["overwrite"]))
-        if path.exists() and os.path.exists(env.input_name) and os.path.samefile(path, env.input_name):
+        if same_file(str(path), env.input_name):
             raise OutputError(f"{path}: this is the input")
         self._path = path
 

@@ -14,6 +14,11 @@ from anonfilter.io.clock import rescale
 from anonfilter.job import Job
 from anonfilter.streamspec import parse_specifier
 
+# MOV knows languages by a list of Apple's, which has these by their other code (ISO 639-2/B).
+_APPLE = {
+    "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "sqi": "alb", "hye": "arm", "kat": "geo",
+    "mkd": "mac", "fas": "per", "bod": "tib", "mya": "bur", "msa": "may",
+}  # fmt: skip
 _MICRO = Fraction(1, 1_000_000)
 
 
@@ -37,6 +42,10 @@ def describe(
             continue  # chapters()
         for target in _targets(container, spec):
             _set(target, given)
+    if container.format.name == "mov":
+        for _, new in streams.values():
+            if (language := new.metadata.get("language")) in _APPLE:
+                new.metadata["language"] = _APPLE[language]
     return dropped
 
 

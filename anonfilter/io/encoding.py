@@ -38,7 +38,10 @@ _SAME_SAMPLES = {
 }  # fmt: skip
 
 # Encoders to name when the chosen one cannot; the flag says whether odd sizes of subsampled formats work.
-_OTHERS = (("libx264", False), ("libx265", False), ("libsvtav1", True), ("libvpx-vp9", True), ("ffv1", True))
+_OTHERS = (
+    ("libx264", False), ("libx265", False), ("libsvtav1", True), ("libvpx-vp9", True), ("prores_ks", False),
+    ("ffv1", True),
+)  # fmt: skip
 
 _PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
@@ -129,11 +132,27 @@ def choose_format(job: Job, codec: av.codec.Codec, stream: StreamInfo, held: set
             if same in taken:
                 return same
     able = able_encoders(wanted, stream.width, stream.height, held)
-    hint = f"choose {' or '.join('-c:v ' + name for name in able)}, or " if able else ""
+    hint = f"choose {' or '.join('-c:v ' + name for name in able)}, or " if able else _with_alpha(wanted, held)
     raise OutputError(
         f"encoder {codec.name} does not take pixel format {wanted}: {hint}"
         f"convert with -pix_fmt {nearest(wanted, taken)}"
     )
+
+
+def _with_alpha(pix_fmt: str, held: set[str]) -> str:
+    """What keeps the alpha plane of a format that no encoder takes as it is, as a part of a sentence."""
+    if not pix_fmt.startswith("yuva"):
+        return ""
+    known: dict[str, str] = {}
+    for name, _ in _OTHERS:
+        if name in av.codec.codecs_available:
+            codec = av.codec.Codec(name, "w")
+            if held & {name, codec.canonical_name}:
+                known = {form: name for form in formats(codec) or [] if form.startswith("yuva")} | known
+    if not known:
+        return ""
+    best = nearest(pix_fmt, list(known))
+    return f"choose -c:v {known[best]} -pix_fmt {best}, or without its alpha "
 
 
 def able_encoders(pix_fmt: str, width: int, height: int, held: set[str]) -> list[str]:

@@ -25,8 +25,9 @@ _MATROSKA = {
     "prores": "V_PRORES", "ffv1": "V_FFV1", "mpeg4": "V_MPEG4/ISO/ASP", "mpeg2video": "V_MPEG2", "mjpeg": "V_MJPEG",
 }  # fmt: skip
 
-# What changes with every picture and no encoder here takes: it is left behind, and told.
+# What changes with every picture and is left behind, and told.
 _DYNAMIC = {
+    "SEI_UNREGISTERED": "user data in the video's bitstream (-udu_sei 1 keeps it)",
     "DYNAMIC_HDR_PLUS": "dynamic HDR10+ metadata",
     "DYNAMIC_HDR_VIVID": "dynamic HDR Vivid metadata",
     "DOVI_RPU_BUFFER": "Dolby Vision metadata",
@@ -38,8 +39,8 @@ CHANGES_LIGHT = frozenset({"tonemap", "colorspace", "lut3d", "lut1d", "libplaceb
 
 
 def read(frame: VideoFrame) -> tuple[Hdr | None, list[str]]:
-    """What hangs on a decoded frame, from its bitstream or its container; then the names of dynamic metadata, which no
-    output gets."""
+    """What hangs on a decoded frame, from its bitstream or its container; then what else hangs there and is left
+    behind."""
     primaries: tuple[Fraction, ...] = ()
     luminance: tuple[Fraction, ...] = ()
     light: tuple[int, ...] = ()

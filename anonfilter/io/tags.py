@@ -52,6 +52,23 @@ def dropped(metadata: Mapping[str, str], where: str, everything: bool) -> list[s
     return lines
 
 
+def tells(key: str, value: str) -> bool:
+    """Whether a tag of a finished file says more than the container needs: for the scan, which also lists what may be
+    kept, such as a title."""
+    base, text = _base(key), value.strip("\x00\x1f #")
+    if base in ("encoder", "software"):
+        return text not in ("", "Lavf")  # its bare name is what Matroska demands where nothing shall be said
+    if base == "handler_name":
+        return text not in _PLAIN_HANDLERS
+    if base == "vendor_id":
+        return text not in ("", "[0][0][0][0]", "FFMP")
+    if base == "language":
+        return False
+    if base in ("service_name", "service_provider"):
+        return text not in ("Service01", "FFmpeg")  # libavformat's own where nobody gives one
+    return base not in _STRUCTURE or base.startswith("_statistics_writing")
+
+
 def _base(key: str) -> str:
     """A key without case and without the language that some containers append (title-eng,
     com.apple.x-ENG)."""

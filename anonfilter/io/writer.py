@@ -36,6 +36,9 @@ _KEEP_SHAPE = frozenset({"mp4", "mov", "ipod", "3gp", "3g2", "psp", "ismv", "f4v
 # How far libavformat may hold one stream back for another (its own 10 s are less than a long look-ahead).
 _INTERLEAVE = 60_000_000
 
+# Sound that is coded with a run-up begins before 0. These can say so, and would else move every picture by it.
+_NEGATIVE = frozenset({"matroska", "webm", "avi"})
+
 _left: list[Any] = []
 """What must not be freed before the process ends."""
 
@@ -132,7 +135,7 @@ class Writer:
                 self._target.url,
                 "w",
                 format=job.output_format or self.muxer,
-                options={"max_interleave_delta": str(_INTERLEAVE), **job.muxer_options},
+                options={**self._muxer_options(), **job.muxer_options},
                 **TAGS,
             )
             if not job.keep_metadata:
@@ -153,6 +156,12 @@ class Writer:
         except BaseException:
             self.abort()
             raise
+
+    def _muxer_options(self) -> dict[str, str]:
+        options = {"max_interleave_delta": str(_INTERLEAVE)}
+        if self.muxer in _NEGATIVE:
+            options["avoid_negative_ts"] = "disabled"
+        return options
 
     def _shifts(self, stream: StreamInfo) -> None:
         """What is subtracted from timestamps: the source's start for -ss of the input, more for -ss of the
