@@ -21,7 +21,7 @@ import av.error
 from av.container import InputContainer
 
 from anonfilter.errors import InputError, UsageError
-from anonfilter.io import boxes, demuxing, logs, sei, stills, tags
+from anonfilter.io import boxes, demuxing, logs, picturetags, sei, tags
 from anonfilter.io.findings import KINDS, Finding, kind_of, short, signatures
 from anonfilter.io.selection import chapter_tracks
 from anonfilter.io.streams import is_picture
@@ -46,7 +46,7 @@ def scan(path: str) -> list[Finding]:
             head = file.read(_ENDS)
             picture = head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
             if picture:
-                return _once(stills.scan(head + file.read(), "picture"))
+                return _once(picturetags.scan(head + file.read(), "picture"))
             if boxes.is_boxes(head):
                 found += boxes.scan(file, size)
             file.seek(max(len(head), size - _ENDS))
@@ -123,7 +123,7 @@ def _packets(path: str, container: InputContainer) -> Iterator[Finding]:
             if form is not None:
                 units.update(_user_data(data, where, *form))
             elif seen[stream.index] < _PACKETS:
-                yield from stills.scan(data, where)
+                yield from picturetags.scan(data, where)
                 for text in signatures(data[:_ENDS]):
                     yield Finding("software", where, "encoder", text)
             seen[stream.index] += 1

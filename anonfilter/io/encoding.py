@@ -275,6 +275,8 @@ def _unsigned(codec: av.codec.Codec, context: Any, options: dict[str, str]) -> N
     """Keep an encoder from writing its name, version and settings into the bitstream, where it can be told."""
     if codec.name == "libx265":
         _parameter(options, "x265-params", "info", "0")
+    elif codec.name == "prores_ks":
+        options.setdefault("vendor", "apl0")  # what most files have; its own is its library's name
     elif codec.canonical_name in _SIGN:
         context.flags |= int(av.codec.context.Flags.bitexact)
 

@@ -61,6 +61,14 @@ def read(frame: VideoFrame) -> tuple[Hdr | None, list[str]]:
     return hdr, sorted(set(lost))
 
 
+def has_captions(frame: VideoFrame) -> bool:
+    """Whether closed captions hang on a frame."""
+    try:
+        return any(item.type == SideDataType.A53_CC for item in cast(Any, frame.side_data))
+    except ValueError:
+        return False
+
+
 def add_parameters(encoder: str, hdr: Hdr, options: dict[str, str]) -> None:
     """Add to an encoder's options what makes it write `hdr` into its bitstream, unless the user gave it himself.
     Encoders that have no way are left alone: then the container alone knows."""

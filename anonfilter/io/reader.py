@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 
 from anonfilter.errors import InputError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.io import demuxing, hdr, logs, selection, sound, streams
+from anonfilter.io import demuxing, hdr, left, logs, selection, sound, streams
 from anonfilter.io.clock import rescale
 from anonfilter.io.fields import deinterlaces
 from anonfilter.job import Job
@@ -33,12 +33,12 @@ _RETRIES = 100
 class Reader:
     """An open input.
 
-    info: the video stream. order: the streams of the output as they stand in it; copied: those of them that are not the
-    video. shift: seconds that an output subtracts from every timestamp (0 without -ss, since
-    the output keeps the source's pts). container, video, copied: PyAV's objects for the writer. dropped: one
-    line for each stream that no output gets. corrupt: frames that the decoder flagged. errors: damage that
-    ignore_errors passed over. Raises InputError, one line, for anything that is not a video that can be
-    decoded.
+    info: the video stream. order: the streams of the output as they stand in it; copied: those of them that are not
+    the video. shift: seconds that an output subtracts from every timestamp (0 without -ss, since the output keeps the
+    source's pts). container, video: PyAV's objects for the writer. pictures: cover art, by stream. captions: whether
+    the video has closed captions. dropped: one line for each thing that no output gets. corrupt: frames that the
+    decoder flagged. errors: damage that ignore_errors passed over. Raises InputError, one line, for anything that is
+    not a video that can be decoded.
 
     One thread at a time may use a reader. Reading the same file again with the same job gives the same frames
     with the same ordinals.
@@ -75,7 +75,7 @@ class Reader:
         self.video = video
         self.time_base = Fraction(video.time_base or Fraction(1, 1000))
         self.copied, self.order = chosen.copied, chosen.order
-        self.dropped += chosen.dropped
+        self.dropped += chosen.dropped + left.of_file(self.job)
         self._whole_sound = {s.index for s in self.copied if s.type == "audio" and sound.encoded(self.job)}
         self._fields_end = deinterlaces(self.job.graph)
         context = video.codec_context
@@ -100,6 +100,7 @@ class Reader:
             if isinstance(item, Frame):
                 self.info = streams.stream_info(container, video, item.av, self._zero_ticks * self.time_base)
                 self.dropped += hdr.read(item.av)[1]
+                self.captions = hdr.has_captions(item.av)
                 if (rate := self._forced_rate) is not None:
                     self.info = replace(self.info, time_base=1 / rate, rate=rate, average_rate=rate, start=0.0)
                 return
@@ -247,6 +248,8 @@ class Reader:
 
     def _decode(self, packet: Packet[Any] | None) -> list[VideoFrame]:
         if packet is not None:
+            if not self._packets and not self.job.keep_metadata:
+                self.dropped += left.of_picture(bytes(packet))
             self._packets += 1
             self._discarded += packet.is_discard
         try:

@@ -89,6 +89,8 @@ def add(
     left = f"{what} stream #{source.index} (the format '{muxer}' cannot hold it)"
     if source.type == "attachment" or (is_picture(source) and muxer == "matroska"):
         return None, "" if _attach(container, source, reader, muxer) else left
+    if source.type == "data" and "timecode" in source.metadata and muxer in ("mov", "mp4"):
+        return None, ""  # the muxer makes it anew from the tag of that name
     if not _try(container, source):
         return None, left
     return Copy(_template(container, source), clock), ""

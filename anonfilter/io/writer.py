@@ -39,6 +39,12 @@ _INTERLEAVE = 60_000_000
 # Sound that is coded with a run-up begins before 0. These can say so, and would else move every picture by it.
 _NEGATIVE = frozenset({"matroska", "webm", "avi"})
 
+# Encoders that write closed captions, by default.
+_CAPTIONS = frozenset({"libx264", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc", "h264_qsv", "h264_amf"})
+
+# Encoders of pictures that write what hangs on a frame, such as the source's EXIF, into theirs.
+_EXIF = frozenset({"png", "apng", "webp", "mjpeg", "tiff", "jpegxl", "jpeg2000", "avif"})
+
 _left: list[Any] = []
 """What must not be freed before the process ends."""
 
@@ -142,8 +148,9 @@ class Writer:
                 container.flags |= av.container.Flags.bitexact.value  # else the muxer signs with its version
             pix_fmt = encoding.choose_format(job, self.codec, stream, set(container.supported_codecs))
             self._convert = None
-            if pix_fmt != stream.pix_fmt:
-                self._convert = LavfiGraph([], stream, [pix_fmt], job.threads)
+            clean = self.codec.canonical_name in _EXIF and not job.keep_metadata
+            if clean or pix_fmt != stream.pix_fmt:
+                self._convert = LavfiGraph("sidedata=mode=delete" if clean else [], stream, [pix_fmt], job.threads)
                 stream = replace(self._convert.out, color_range=stream.color_range)
             self._time_base = encoding.clock(self.codec, self.muxer, stream)
             self._stream = stream
@@ -200,6 +207,8 @@ class Writer:
             if reader is not None:
                 made[source.index] = source, new
         self._strip()
+        if reader is not None and reader.captions and self.codec.name not in _CAPTIONS:
+            self.dropped.append(f"closed captions of the video ({self.codec.name} has no way to write them)")
         input_file = reader.container if reader is not None else None
         self.dropped += describe(container, input_file, made, self.job)
         if input_file is not None and (found := chapters(input_file, self.job, self._clock.shift, self._clock.end)):
