@@ -40,7 +40,8 @@ class Env:
     kernels: one of ops.CUDA_BACKENDS, None for the device's own.
     threads: for inference, 0 = as many as there are cores. fingerprint: sha256 over the video packets, callable once
     the input was read to its end. models_used: detectors add (name, sha256) of what they loaded.
-    log: takes (level, line). pass_no: 0 when there is one pass, else 1 or 2.
+    log: takes (level, line). pass_no: 0 when there is one pass, else 1 or 2. autorotate: False where coordinates are
+    those of the coded picture (-noautorotate).
     """
 
     stream: StreamInfo
@@ -54,6 +55,7 @@ class Env:
     models_used: list[tuple[str, str]] = field(default_factory=list)
     log: Callable[[str, str], None] = lambda level, line: None
     pass_no: int = 0
+    autorotate: bool = True
 
 
 class Options(Mapping[str, Any]):

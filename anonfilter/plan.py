@@ -19,6 +19,7 @@ from anonfilter.job import Job
 from anonfilter.kernels import ops
 from anonfilter.options import parse_options
 from anonfilter.syntax import FilterSpec, parse_graph
+from anonfilter.values import parse_size
 
 SLACK = 4
 """Frames of the ring beyond the look-ahead, so that decoder and inference need not wait for each other."""
@@ -152,12 +153,14 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
         raise PlanError(
             f"-kernels {job.kernels} needs frames on a CUDA device, and this run decodes into host memory: leave it out"
         ) from None
+    if not job.graph.strip():
+        raise PlanError("no filter graph: say what to hide, such as -vf detect=faces:plates,track,interp,blur")
     graph = parse_graph(job.graph, source=job.graph_source)
     if graph.sws_flags:
         raise PlanError(
             f"sws_{graph.sws_flags} is not supported: give flags= to the scale filter that needs them"
         )
-    specs = [*graph.linear(), *_asked_of_output(job, source)]
+    specs = [*graph.linear(), *_appended(job)]
     built = [(spec, _build(spec)) for spec in specs]
     lane_at = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane)]
     first_lane = lane_at[0] if lane_at else None
@@ -201,6 +204,17 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     origins = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane) and f.origin]
     detection = ",".join(spec.to_text() for spec in specs[: origins[-1] + 1]) if origins else ""
     return _choose(job, stream, source, head, bool(turn), lane, tail, detection, warnings)
+
+
+def _appended(job: Job) -> list[FilterSpec]:
+    """What -s and -aspect put behind the graph, as ffmpeg does. They have names of their own, which errors show."""
+    specs: list[FilterSpec] = []
+    if job.size:
+        width, height = parse_size(job.size)
+        specs += parse_graph(f"scale@size={width}:{height}:flags=bicubic", source=f"-s {job.size}").linear()
+    if job.aspect:
+        specs += parse_graph(f"setdar@aspect={job.aspect}", source=f"-aspect {job.aspect}").linear()
+    return specs
 
 
 def _check_classes(spec: FilterSpec, writer: PixelWriter, lane: Sequence[RecordLane]) -> None:
@@ -343,19 +357,6 @@ def _tail(
             else:
                 tail.append(Segment([spec]))
     return tail
-
-
-def _asked_of_output(job: Job, source: StreamInfo) -> list[FilterSpec]:
-    """What -s, -aspect, -r and -fps_mode cfr add behind the graph, as ffmpeg does."""
-    rate = job.rate or (str(source.average_rate) if job.fps_mode == "cfr" else "")
-    wanted = (("-s", f"scale=size={job.size}", job.size), ("-aspect", f"setdar=dar={job.aspect}", job.aspect),
-              ("-r" if job.rate else "-fps_mode", f"fps=fps={rate}", rate))  # fmt: skip
-    found: list[FilterSpec] = []
-    for number, (option, text, given) in enumerate(wanted):
-        if given:
-            # A number of its own: libavfilter knows filters by it.
-            found += [replace(spec, index=1000 + number) for spec in parse_graph(text, option).linear()]
-    return found
 
 
 def _autorotate(job: Job, specs: Sequence[FilterSpec], source: StreamInfo) -> list[FilterSpec]:

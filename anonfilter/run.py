@@ -72,7 +72,7 @@ def _try_output(job: Job, plan: Plan, reader: Reader) -> None:
     writer = Writer(replace(job, log=None), reader)  # what the encoder warns of is told when it works
     if not writer.is_file:
         return  # a pipe would get the header twice
-    env = Env(stream=plan.stream, ring=None, input_name=job.input)
+    env = Env(stream=plan.stream, ring=None, input_name=job.input, autorotate=job.autorotate)
     try:
         writer.open(Tail(plan, plan.stream, env, writer.formats).out)
     finally:
@@ -214,7 +214,7 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
     env = Env(
         stream=stream, ring=ring, input_name=job.input, graph=plan.detection, kernels=job.kernels,
         fingerprint=reader.fingerprint,
-        log=lambda level, line: _log(job, level, line), pass_no=1,
+        log=lambda level, line: _log(job, level, line), pass_no=1, autorotate=job.autorotate,
     )  # fmt: skip
     state = Progress(total=stream.frames, stage="pass 1")
     scratch = f"records of pass 1, in {tempfile.gettempdir()} (TMPDIR names another folder)"
@@ -262,7 +262,7 @@ def _render(
     env = Env(
         stream=stream, ring=ring, input_name=job.input, graph=plan.detection, kernels=job.kernels,
         fingerprint=reader.fingerprint,
-        log=lambda level, line: _log(job, level, line), pass_no=pass_no,
+        log=lambda level, line: _log(job, level, line), pass_no=pass_no, autorotate=job.autorotate,
     )  # fmt: skip
     writer = Writer(job, reader)
     tail = Tail(plan, stream, env, writer.formats)

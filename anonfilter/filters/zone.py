@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from anonfilter.errors import PlanError
 from anonfilter.filter import Env, RecordFilter
@@ -37,7 +38,9 @@ class Zone(RecordFilter):
     def open(self, env: Env) -> None:
         """Turn the display box into coded coordinates. Raises PlanError for one that covers nothing."""
         super().open(env)
-        wide, high = env.stream.display_size
+        # -noautorotate: coordinates are the coded picture's, for every filter.
+        stream = env.stream if env.autorotate else replace(env.stream, rotation=0, hflip=False)
+        wide, high = stream.display_size
         size = {"iw": wide, "ih": high, "in_w": wide, "in_h": high}
         w, h = (self.opts[key].eval(**size) for key in ("w", "h"))
         x, y = (self.opts[key].eval(**size, w=w, h=h) for key in ("x", "y"))
@@ -54,7 +57,7 @@ class Zone(RecordFilter):
             raise PlanError(f"{box} is larger than a million samples")
         self._size = {"w": wide, "h": high}
         self._region = Region(
-            to_coded((x, y, x + w, y + h), env.stream),
+            to_coded((x, y, x + w, y + h), stream),
             self.opts["class"],
             1.0,
             "zone",
