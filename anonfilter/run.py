@@ -311,14 +311,15 @@ def _render(
                     report.regions += item.regions
                     report.covered_frames += bool(item.regions)
                     state.out_time = item.t
-                state.frame = writer.frames
-                state.size = writer.size
+                state.frame, state.size = writer.frames, writer.size
+                state.dup, state.drop, state.q = writer.repeated, writer.left_out, writer.quantizer
                 if writer.done and may_stop:
                     enough.set()
             else:
                 writer.mux(item)
         state.size = report.size = writer.finish()
-        state.frame = writer.frames
+        state.frame, state.q = writer.frames, writer.quantizer
+        state.dup, state.drop = writer.repeated, writer.left_out
 
     threads = _Threads(stop, job.stopped, job.stats_period)
     try:

@@ -360,8 +360,8 @@ def test_the_plan_of_a_pipe(clip: Path, tmp_path: Path) -> None:
     assert len(lumas(tmp_path / "out.mkv")) == 50
 
 
-def test_length_counts_from_the_first_picture(clip: Path, tmp_path: Path) -> None:
-    """As ffmpeg: -t of the output counts from the first picture, also where the sound begins before it."""
+def test_length_counts_from_the_start(clip: Path, tmp_path: Path) -> None:
+    """As ffmpeg: -t of the output counts from its time 0, also where the pictures begin later."""
     late = tmp_path / "late.mp4"
     with av.open(str(clip)) as source, av.open(str(late), "w") as made:
         copies = {s.index: made.add_stream_from_template(s) for s in source.streams}
@@ -375,8 +375,9 @@ def test_length_counts_from_the_first_picture(clip: Path, tmp_path: Path) -> Non
             made.mux(packet)
     out, peer = tmp_path / "out.mp4", tmp_path / "peer.mp4"
     run(job(late, out, ZONE, out_t=1.0))
-    assert len(lumas(out)) == 25
+    assert len(lumas(out)) == 10
     if shutil.which("ffmpeg"):
-        command = ["ffmpeg", "-v", "error", "-i", str(late), "-t", "1", "-c:v", "mpeg4", "-an", str(peer)]
+        how = ["-t", "1", "-fps_mode", "vfr", "-c:v", "mpeg4", "-an"]
+        command = ["ffmpeg", "-v", "error", "-i", str(late), *how, str(peer)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-        assert len(lumas(peer)) == 25
+        assert len(lumas(peer)) == 10

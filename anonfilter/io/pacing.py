@@ -38,6 +38,17 @@ class Constant:
         self._last_dropped = False
         self._history = [0, 0, 0]
 
+    @property
+    def due(self) -> Fraction:
+        """When the next frame is shown."""
+        return self.origin + self._next / self.rate
+
+    @property
+    def time_base(self) -> Fraction:
+        """A clock in which all its times are whole numbers; 1 / rate where there is none that a muxer can write."""
+        base = Fraction(1, math.lcm(self.rate.numerator, self.origin.denominator))
+        return base if base.denominator <= _MOST_TICKS else 1 / self.rate
+
     def push(self, frame: Frame, time: Fraction) -> Iterator[tuple[Frame, Fraction]]:
         """Feed a frame of that time; gives the frames to show and their times."""
         due = _ticks(time - self.origin, self.rate)
@@ -82,7 +93,7 @@ class Constant:
             shown = self._last if i < before and self._last is not None else frame
             if shown is None:
                 return
-            yield shown, self.origin + self._next / self.rate
+            yield shown, self.due
             self._next += 1
             self._given += 1
         if frame is not None:
@@ -128,9 +139,3 @@ def constant(
     # Only "auto" lets the output begin late: where sound of another stream could be waiting for it, it does not.
     late = (job.copyts or alone) and job.fps_mode == "auto"
     return Constant(rate, min(length, 1.0) if job.rate else length, origin, late, job.frames)
-
-
-def ticks(rate: Fraction, origin: Fraction) -> Fraction:
-    """A time base in which origin + n / rate are whole numbers; 1 / rate where there is none that a muxer can write."""
-    base = Fraction(1, math.lcm(rate.numerator, origin.denominator))
-    return base if base.denominator <= _MOST_TICKS else 1 / rate

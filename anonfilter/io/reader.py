@@ -26,6 +26,7 @@ from anonfilter.job import Job
 from anonfilter.values import parse_rate
 
 _MICRO = Fraction(1, 1_000_000)
+_TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT
 _RETRIES = 100
 """Read errors in a row after which a damaged input is given up even with ignore_errors."""
 
@@ -142,11 +143,16 @@ class Reader:
             ss = max(0.0, length / 1_000_000 + job.sseof)
         self._asked = ss or 0.0
         skip = _seconds(ss)
-        self._zero = first + skip
-        self._zero_ticks = rescale(self._zero, self.time_base)
-        self.shift = self._zero if ss is not None else Fraction(0)
+        asked = first + skip
+        if int(self._container.format.flags) & _TS_DISCONT and self._forced_rate is None:
+            # As ffmpeg: where clocks may jump, as in MPEG-TS, a file starts where the streams that are read start.
+            starts = [Fraction(s.start_time) * s.time_base for s in self.order if s.start_time is not None]
+            first = max(first, min(starts, default=first))
+        begin = self._zero = max(asked, first)
+        self.shift = begin if ss is not None else Fraction(0)
         if job.copyts:
-            self.shift = first if job.start_at_zero else Fraction(0)
+            self._zero = self.shift = first if job.start_at_zero else Fraction(0)
+        self._zero_ticks = rescale(self._zero, self.time_base)
         self._length: Fraction | None = None
         if job.t is not None:
             self._length = _seconds(job.t)
@@ -154,8 +160,8 @@ class Reader:
             self._length = _seconds(job.to) - skip
         if self._length is not None and self._length <= 0:
             raise InputError(f"{self.name}: -to or -t leaves nothing of the input")
-        self._begin = self._zero if ss is not None else None
-        self._end = None if self._length is None else self._zero + self._length
+        self._begin = begin if ss is not None else None
+        self._end = None if self._length is None else begin + self._length
         if self._begin is not None and skip > 0:
             # Some demuxers seek by decoding time: the margin is ffmpeg's for streams with reordered frames.
             target = self._begin - Fraction(3, 23)

@@ -16,7 +16,7 @@ from av.packet import Packet
 
 from anonfilter.errors import OutputError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.io import encoding, logs, sei, tracks
+from anonfilter.io import encoding, logs, pacing, sei, tracks
 from anonfilter.io.clock import Clock, rescale
 from anonfilter.io.demuxing import TAGS
 from anonfilter.io.describe import chapters, describe
@@ -44,6 +44,7 @@ _CAPTIONS = frozenset({"libx264", "libx265", "mpeg2video", "h264_nvenc", "hevc_n
 
 # Encoders of pictures that write what hangs on a frame, such as the source's EXIF, into theirs.
 _EXIF = frozenset({"png", "apng", "webp", "mjpeg", "tiff", "jpegxl", "jpeg2000", "avif"})
+_LAMBDA = 118  # FF_QP2LAMBDA
 
 _left: list[Any] = []
 """What must not be freed before the process ends."""
@@ -55,7 +56,8 @@ class Writer:
     The constructor checks the name, the container and the encoder's name, and creates nothing. open(), or the
     first write(), opens the encoder and NAME.part. finish() gives the file its name; abort() removes it, and
     does nothing after finish(). size: bytes so far. dropped: one line for each thing that was left out.
-    frames: how many were written. nudged: frames whose repeated or backward pts had to be moved.
+    frames: how many were written. nudged: frames whose repeated or backward pts had to be moved. quantizer: the
+    encoder's of the last packet, -1 where it does not say.
 
     reader: source of the packets for mux(), of metadata and of the shift of -ss; None for an output without a
     source. Raises OutputError everywhere.
@@ -64,7 +66,9 @@ class Writer:
     def __init__(self, job: Job, reader: Reader | None = None, stream: StreamInfo | None = None) -> None:
         self.job, self._reader = job, reader
         self.dropped: list[str] = []
-        self.frames = self.nudged = 0
+        self.frames = self.nudged = self._late = 0
+        self._pace: pacing.Constant | None = None
+        self.quantizer = -1.0
         self._container: OutputContainer | None = None
         self._video: Any = None
         self._sei: tuple[str, int] | None = None
@@ -85,6 +89,16 @@ class Writer:
     def size(self) -> int:
         """Bytes written so far; 0 where the output is no file."""
         return self._size or self._target.size
+
+    @property
+    def repeated(self) -> int:
+        """Frames that a constant rate has shown again, as ffmpeg counts them."""
+        return 0 if self._pace is None else self._pace.repeated
+
+    @property
+    def left_out(self) -> int:
+        """Frames that -r or -fps_mode has left out."""
+        return self._late if self._pace is None else self._pace.dropped
 
     @property
     def end(self) -> Fraction | None:
@@ -114,7 +128,7 @@ class Writer:
         if self._until is not None and self._until <= start:
             raise OutputError(f"{job.output}: -to or -t leaves nothing of the output")
         self._length = None if self._until is None else self._until - start
-        self._video_end: Fraction | None = None
+        self._trimmed: Fraction | None = None
         self.done = False
 
     # -- opening --
@@ -152,9 +166,13 @@ class Writer:
             if clean or pix_fmt != stream.pix_fmt:
                 self._convert = LavfiGraph("sidedata=mode=delete" if clean else [], stream, [pix_fmt], job.threads)
                 stream = replace(self._convert.out, color_range=stream.color_range)
-            self._time_base = encoding.clock(self.codec, self.muxer, stream)
-            self._stream = stream
             self._shifts(stream)
+            self._stream, self._time_base = stream, encoding.clock(self.codec, self.muxer, stream)
+            self._pace = self._paced(stream)
+            if self._pace is not None:
+                stream = replace(stream, average_rate=self._pace.rate)
+                tick = replace(stream, time_base=self._pace.time_base)
+                self._time_base = encoding.clock(self.codec, self.muxer, tick)
             unknown = self._add_streams(container, stream)
             self._write_header(container, unknown)
             early, self._early = self._early, []
@@ -183,8 +201,15 @@ class Writer:
         clock.end = None if self._until is None else start + self._until
         if reader is not None and reader.shortest is not None:
             clock.end = reader.shortest if clock.end is None else min(clock.end, reader.shortest)
-        if clock.begin is not None and not self.job.copyts:
+        if clock.begin is not None:
             clock.shift = clock.begin
+
+    def _paced(self, stream: StreamInfo) -> pacing.Constant | None:
+        """The constant rate that -r, -fps_mode or the container asks for; None where frames keep their times."""
+        clock, reader = self._clock, self._reader
+        alone = reader is None or reader.container is None or len(reader.container.streams) == 1
+        origin = clock.zero if clock.begin is None else clock.begin
+        return pacing.constant(self.job, self.muxer, stream, origin, alone)
 
     def _add_streams(self, container: OutputContainer, stream: StreamInfo) -> dict[str, str]:
         """Make all streams, in their order, and give them their tags. Returns options that the encoder did not know."""
@@ -254,12 +279,7 @@ class Writer:
         time = None if frame.pts is None else frame.pts * self._in.time_base
         if time is not None and self._clock.begin is not None and time < self._clock.begin:
             return False
-        if time is not None and self._video_end is None:
-            # As ffmpeg's trim: -t counts from the first picture that is kept (copied audio: from the start).
-            self._video_end = None if self._length is None else time + self._length
-            if self._reader is not None and self._reader.shortest is not None:
-                self._video_end = min(self._reader.shortest, self._video_end or self._reader.shortest)
-        if time is not None and self._video_end is not None and time >= self._video_end:
+        if time is not None and self._over(time):
             self.done = True
             return False
         if self.job.frames is not None and self.frames >= self.job.frames:
@@ -276,13 +296,39 @@ class Writer:
                 "(put scale or format last)"
             )
         for item in [frame] if self._convert is None else self._convert.push(frame):
-            self._encode(item)
+            self._show(item)
         return True
 
-    def _encode(self, frame: Frame) -> None:
+    def _over(self, time: Fraction) -> bool:
+        """Whether -t, -to or -shortest end before a frame of that time."""
+        if self._pace is None:
+            return self._clock.end is not None and time >= self._clock.end
+        # As ffmpeg, where trim comes first, counting from the first picture that is kept, and then the rate, which may
+        # still repeat pictures up to the end.
+        if self._trimmed is None and self._length is not None:
+            self._trimmed = time + self._length
+        return self._trimmed is not None and time >= self._trimmed
+
+    def _show(self, frame: Frame) -> None:
+        """Encode a frame at its time, or as often as a constant rate needs it."""
+        if self._pace is None:
+            self._encode(frame)
+            return
+        # A frame without a time comes when the last one is over.
+        time = None if frame.pts is None else frame.pts * self._stream.time_base
+        for item, due in self._pace.push(frame, self._pace.due if time is None else time):
+            self._encode(item, due)
+
+    def _encode(self, frame: Frame, due: Fraction | None = None) -> None:
+        """due: when to show it, where that is not its own time."""
         picture = frame.av
         base = self._stream.time_base
-        if frame.pts is None:
+        if due is not None and self._clock.end is not None and due >= self._clock.end:
+            self.done = True
+            return
+        if due is not None:
+            pts = rescale(due - self._clock.shift, self._time_base)
+        elif frame.pts is None:
             pts = (
                 0
                 if self._last_pts is None
@@ -293,6 +339,9 @@ class Writer:
         else:
             pts = rescale(frame.pts * base - self._clock.shift, self._time_base)
         if self._last_pts is not None and pts <= self._last_pts:
+            if self.job.fps_mode == "vfr":
+                self._late += 1
+                return
             if base != self._time_base and frame.pts is not None:
                 raise OutputError(
                     f"{self.job.output}: two frames at {frame.t:.3f} s fall on one tick of {self.muxer} with "
@@ -304,7 +353,9 @@ class Writer:
             self.nudged += 1
         self._last_pts = pts
         picture.pts, picture.time_base = pts, self._time_base
-        if picture.duration and base != self._time_base:
+        if self._pace is not None:
+            picture.duration = rescale(1 / self._pace.rate, self._time_base)
+        elif picture.duration and base != self._time_base:
             picture.duration = rescale(picture.duration * base, self._time_base)
         self._send(picture, frame.t)
         self.frames += 1
@@ -315,6 +366,7 @@ class Writer:
         with logs.captured() as said:
             try:
                 for packet in self._video.encode(picture):
+                    self.quantizer = _quantizer(packet)
                     container.mux_one(packet if self._sei is None else self._stripped(packet))
             except EOFError as error:
                 # The end of a flush; anywhere else a frame would be lost without a word.
@@ -373,7 +425,9 @@ class Writer:
             raise OutputError(f"{self.job.output}: no frame came out of the graph: nothing is written")
         try:
             for frame in [] if self._convert is None else self._convert.flush():
-                self._encode(frame)
+                self._show(frame)
+            for frame, due in [] if self._pace is None else self._pace.flush():
+                self._encode(frame, due)
             self._send(None, None)
             for track in self._tracks.values():
                 self._put(track.flush(), track)
@@ -413,3 +467,10 @@ class Writer:
             container.close()
         self._video = None
         self._tracks = {}
+
+
+def _quantizer(packet: Packet[Any]) -> float:
+    """The quantizer that the encoder tells of a packet, as ffmpeg reads it; -1 where it tells none."""
+    if not packet.has_sidedata("quality_stats"):
+        return -1.0
+    return int.from_bytes(bytes(packet.get_sidedata("quality_stats"))[:4], "little", signed=True) / _LAMBDA
