@@ -70,7 +70,10 @@ using Masks = std::vector<py::array_t<std::uint8_t, py::array::c_style>>;
 
 }  // namespace
 
+void bind_jpeg(pybind11::module_& m);  // bindjpeg.cpp
+
 PYBIND11_MODULE(_cpu, m) {
+  bind_jpeg(m);
   m.doc() = "Blur, pixelize, fill and letterbox on planes in memory; arguments are checked by anonfilter.kernels.ops.";
   unit();  // an ANONFILTER_CPU that cannot be is an error now, not at the first frame
   m.def("unit", [] { return unit().name; }, "Name of the unit whose inner loops run.");
