@@ -178,10 +178,10 @@ def _benchmark(seconds: float, log: Log) -> None:
 
 
 def _plan(job: Job) -> str:
-    from anonfilter.io.reader import Reader
+    from anonfilter.io.endpoints import open_reader
     from anonfilter.plan import make_plan
 
-    reader = Reader(job)
+    reader = open_reader(job)
     try:
         return make_plan(job, reader.info).describe()
     finally:

@@ -26,7 +26,10 @@ def full_range(stream: StreamInfo) -> bool:
 
 
 def yuv(rgb: tuple[int, int, int], stream: StreamInfo) -> tuple[int, int, int]:
-    """Y, U, V as 8-bit codes of an 8-bit R, G, B colour in the stream's matrix and range (ITU-T H.273)."""
+    """Y, U, V as 8-bit codes of an 8-bit R, G, B colour in the stream's matrix and range (ITU-T H.273); of a format
+    whose planes are G, B, R those."""
+    if stream.pix_fmt.startswith("gbr"):
+        return rgb[1], rgb[2], rgb[0]
     kr, kb = COEFFICIENTS[matrix(stream)]
     r, g, b = (v / 255 for v in rgb)
     y = kr * r + (1 - kr - kb) * g + kb * b

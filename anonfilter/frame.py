@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,10 +14,10 @@ from anonfilter.kernels.formats import FORMATS, PixFmt
 
 Plane = npt.NDArray[Any]
 
-# Formats with an alpha plane behind the others. It says where a picture is seen through and is left as it is.
+# Formats with an alpha plane behind the others.
 _ALPHA = {
-    f"yuva{name}": FORMATS[f"yuv{name}"]
-    for name in ("420p", "422p", "444p", "420p10le", "422p10le", "444p10le", "422p12le", "444p12le")
+    f"yuva{name}": replace(FORMATS[f"yuv{name}"], alpha=True)
+    for name in ("422p", "444p", "420p10le", "422p10le", "444p10le", "422p12le", "444p12le")
 }
 
 EDITABLE = (*FORMATS, *_ALPHA)
@@ -138,6 +138,17 @@ class Frame:
             view.flags.writeable = self.writable
             out.append(view)
         return tuple(out)
+
+    def alpha(self) -> Plane | None:
+        """The alpha plane (height, width) without a copy, read-only as planes(); None where there is none."""
+        fmt = self.fmt
+        if not fmt.alpha:
+            return None
+        plane, (width, height) = self.av.planes[fmt.planes], self.size
+        rows = np.frombuffer(plane, dtype="u1", count=plane.line_size * height).reshape(height, plane.line_size)
+        view = rows[:, : width * fmt.itemsize].view("u1" if fmt.itemsize == 1 else "<u2")
+        view.flags.writeable = self.writable
+        return view
 
     def make_writable(self) -> None:
         """Give this frame memory of its own, copying it if the decoder still holds a reference."""

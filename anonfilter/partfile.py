@@ -10,19 +10,23 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
+import stat
 
 from anonfilter.errors import OutputError
 
 MARK = "user.anonfilter"
 """Extended attribute of a temporary file."""
 
-_begun: set[str] = set()
-_unfinished: set[str] = set()
+begun: set[str] = set()
+"""Temporary files and folders that this process may have made."""
+unfinished: set[str] = set()
+"""Those that it surely has made and locked."""
 
 
 def remove_unfinished() -> None:
     """Remove every .part file that this process has begun and not finished, since it ends now. Never raises."""
-    for part in list(_begun | _unfinished):
+    for part in list(begun | unfinished):
         _remove(part)
 
 
@@ -30,22 +34,27 @@ def _remove(part: str) -> None:
     """Remove a temporary file that this process began, also where a signal came before it was noted as made: then it is
     ours unless another run has its lock."""
     with contextlib.suppress(OSError):
-        if part not in _unfinished:
-            lock = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        if part not in unfinished:
+            folder = os.path.isdir(part)
+            lock = os.open(part, (os.O_RDONLY if folder else os.O_RDWR) | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not _replaceable(lock):
+                if not replaceable(lock):
                     return
             finally:
                 os.close(lock)
-        os.unlink(part)
-    _unfinished.discard(part)
-    _begun.discard(part)
+        if os.path.isdir(part) and not os.path.islink(part):
+            shutil.rmtree(part)
+        else:
+            os.unlink(part)
+    unfinished.discard(part)
+    begun.discard(part)
 
 
-def _replaceable(file: int) -> bool:
+def replaceable(file: int) -> bool:
     """Whether an open file that nobody locks is what a killed run left: it has the mark, or nothing in it yet."""
-    if not os.fstat(file).st_size:
+    state = os.fstat(file)
+    if not os.listdir(file) if stat.S_ISDIR(state.st_mode) else not state.st_size:
         return True
     with contextlib.suppress(OSError):  # no such mark, or a file system that keeps none
         return bool(os.getxattr(file, MARK))
@@ -70,13 +79,13 @@ class PartFile:
 
     def begin(self) -> None:
         """Create the temporary file, empty and locked. What a killed run left under that name is replaced."""
-        _begun.add(self.part)
+        begun.add(self.part)
         while True:
             try:
                 # Not through a link: what it points to is nobody's temporary file.
                 lock = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             except OSError as error:
-                _begun.discard(self.part)
+                begun.discard(self.part)
                 why = f"{self.part} is a symbolic link" if error.errno == errno.ELOOP else error.strerror
                 raise OutputError(f"{self._name}: cannot be written: {why}") from error
             try:
@@ -89,11 +98,11 @@ class PartFile:
                 os.close(lock)
             except BlockingIOError as error:
                 os.close(lock)
-                _begun.discard(self.part)
+                begun.discard(self.part)
                 raise OutputError(f"{self._name}: another run is writing to it ({self.part})") from error
             except OutputError:
                 os.close(lock)
-                _begun.discard(self.part)
+                begun.discard(self.part)
                 raise
             except BaseException:  # a signal
                 os.close(lock)
@@ -101,7 +110,7 @@ class PartFile:
                 raise
 
     def _take(self, lock: int) -> None:
-        if not self._replace and not _replaceable(lock):
+        if not self._replace and not replaceable(lock):
             raise OutputError(
                 f"{self._name}: {self.part} is in the way, and no killed run is known to have left it: "
                 "move it, or give -y to replace it"
@@ -110,7 +119,7 @@ class PartFile:
         with contextlib.suppress(OSError):  # a file system without such attributes
             os.setxattr(lock, MARK, b"part")
         self._lock = lock
-        _unfinished.add(self.part)
+        unfinished.add(self.part)
 
     @property
     def size(self) -> int:
@@ -139,7 +148,7 @@ class PartFile:
     def _release(self) -> None:
         lock, self._lock = self._lock, None
         if lock is not None:
-            _unfinished.discard(self.part)
-            _begun.discard(self.part)
+            unfinished.discard(self.part)
+            begun.discard(self.part)
             with contextlib.suppress(OSError):
                 os.close(lock)

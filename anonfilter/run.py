@@ -18,9 +18,9 @@ from anonfilter.channel import Channel, FrameRing, Stop
 from anonfilter.errors import Cancelled
 from anonfilter.filter import Env, Filter
 from anonfilter.frame import Frame, StreamInfo
+from anonfilter.io import endpoints
+from anonfilter.io.endpoints import AnyReader
 from anonfilter.io.lavfi import LavfiGraph
-from anonfilter.io.reader import Reader
-from anonfilter.io.writer import Writer
 from anonfilter.job import Job, Progress, Report
 from anonfilter.lane import Lane
 from anonfilter.plan import Plan, make_plan
@@ -38,7 +38,7 @@ END = None
 def run(job: Job) -> Report:
     """Run one job. Raises AnonfilterError (nothing is then left under the output's name); KeyboardInterrupt passes."""
     started = time.monotonic()
-    reader = Reader(job)
+    reader = endpoints.open_reader(job)
     try:
         plan = make_plan(job, reader.info)
         if job.on_plan is not None:
@@ -53,7 +53,7 @@ def run(job: Job) -> Report:
                 records = Path(f"/proc/self/fd/{scratch.fileno()}")
                 _try_output(job, plan, reader)
                 _analyse(job, plan, reader, records, started)
-                reader = Reader(job)
+                reader = endpoints.open_reader(job)
                 replay = Replay(RecordReader(records))
                 _render(job, plan, reader, Lane([replay]), report, time.monotonic(), 2)
     except BaseException as error:
@@ -67,9 +67,9 @@ def run(job: Job) -> Report:
     return report
 
 
-def _try_output(job: Job, plan: Plan, reader: Reader) -> None:
+def _try_output(job: Job, plan: Plan, reader: AnyReader) -> None:
     """Open the output and leave nothing: what cannot be is found before the long pass, not after it."""
-    writer = Writer(replace(job, log=None), reader)  # what the encoder warns of is told when it works
+    writer = endpoints.make_writer(replace(job, log=None), reader)  # what the encoder warns of is told when it works
     if not writer.is_file:
         return  # a pipe would get the header twice
     env = Env(stream=plan.stream, ring=None, input_name=job.input, autorotate=job.autorotate)
@@ -148,7 +148,7 @@ class _Threads:
 
 
 def _decode(
-    reader: Reader,
+    reader: AnyReader,
     head: LavfiGraph | None,
     out: Channel[Any],
     enough: threading.Event | None = None,
@@ -204,7 +204,7 @@ def _close(filters: Sequence[Filter]) -> None:
             stack.callback(item.close)
 
 
-def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float) -> None:
+def _analyse(job: Job, plan: Plan, reader: AnyReader, records: Path, started: float) -> None:
     """Pass 1: decode, look, and write the records."""
     stop = Stop()
     decoded: Channel[Any] = Channel(_QUEUE, stop)
@@ -250,7 +250,7 @@ def _analyse(job: Job, plan: Plan, reader: Reader, records: Path, started: float
 
 
 def _render(
-    job: Job, plan: Plan, reader: Reader, lane: Lane, report: Report, started: float, pass_no: int
+    job: Job, plan: Plan, reader: AnyReader, lane: Lane, report: Report, started: float, pass_no: int
 ) -> None:
     """The pass that writes the output."""
     stop = Stop()
@@ -264,7 +264,7 @@ def _render(
         fingerprint=reader.fingerprint,
         log=lambda level, line: _log(job, level, line), pass_no=pass_no, autorotate=job.autorotate,
     )  # fmt: skip
-    writer = Writer(job, reader)
+    writer = endpoints.make_writer(job, reader)
     tail = Tail(plan, stream, env, writer.formats)
     # A record file speaks of the whole input; without one, or when pass 1 has seen to it, there is no need to read past
     # the end of the output.

@@ -21,7 +21,7 @@ class _LavfiStage:
         self, segment: Segment, stream: StreamInfo, threads: int, last: bool, formats: list[str] | None
     ):
         self._graph = LavfiGraph(
-            segment.specs, stream, formats if last else EDITABLE, threads, strict=segment.strict
+            segment.specs, stream, formats if last else _like(stream), threads, strict=segment.strict
         )
         self._strict, self._text = segment.strict, segment.text
         self.out = self._graph.out
@@ -47,6 +47,11 @@ class _LavfiStage:
         if self._strict and frames:
             raise PlanError(f"'{self._text}' held back {len(frames)} frames: put it first or last")
         return frames
+
+
+def _like(stream: StreamInfo) -> tuple[str, ...]:
+    """Formats to edit that a libavfilter filter may give: RGB stays RGB, and nothing else becomes it."""
+    return tuple(name for name in EDITABLE if name.startswith("gbr") == stream.pix_fmt.startswith("gbr"))
 
 
 class Tail:

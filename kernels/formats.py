@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PixFmt:
-    """Layout of a planar or semi-planar YUV (or grey) format.
+    """Layout of a planar or semi-planar YUV, RGB or grey format.
 
     name: libavutil's name. depth: significant bits of a sample. shift: position of the least significant
     bit in its word (P010 keeps its 10 bits at the top: 6). log2_w, log2_h: chroma subsampling.
-    interleaved: chroma is one plane of U, V pairs (NV12, P010). chroma: False for grey.
+    interleaved: chroma is one plane of U, V pairs (NV12, P010). chroma: False for grey. rgb: the planes are G, B and R,
+    all of one size; what is said of luma and chroma holds for them in this order. alpha: one more plane of luma's size
+    comes last, which is none of `planes`.
     """
 
     name: str
@@ -21,6 +23,8 @@ class PixFmt:
     interleaved: bool = False
     shift: int = 0
     chroma: bool = True
+    rgb: bool = False
+    alpha: bool = False
 
     @property
     def itemsize(self) -> int:
@@ -29,7 +33,7 @@ class PixFmt:
 
     @property
     def planes(self) -> int:
-        """Number of planes in memory."""
+        """Number of planes of colour in memory."""
         if not self.chroma:
             return 1
         return 2 if self.interleaved else 3
@@ -44,6 +48,7 @@ class PixFmt:
         if self.chroma:
             cw, ch = self.chroma_size(width, height)
             size += 2 * cw * ch
+        size += width * height * self.alpha
         return size * self.itemsize
 
 
@@ -69,4 +74,9 @@ FORMATS: dict[str, PixFmt] = _table(
     PixFmt("yuv422p12le", 12, 1, 0),
     PixFmt("yuv444p12le", 12, 0, 0),
     PixFmt("gray12le", 12, 0, 0, chroma=False),
+    PixFmt("yuv440p", 8, 0, 1),
+    PixFmt("yuvj440p", 8, 0, 1),
+    PixFmt("yuva420p", 8, 1, 1, alpha=True),
+    PixFmt("gbrp", 8, 0, 0, rgb=True),
+    PixFmt("gbrap", 8, 0, 0, rgb=True, alpha=True),
 )

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 # Kr and Kb of each matrix: BT.709-6, BT.601-7, BT.2020-2 (non-constant luminance).
 _LUMA = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0.2627, 0.0593)}
-MATRICES = tuple(_LUMA)
+MATRICES = (*_LUMA, "gbr")
+"""What the kernels know: YUV matrices, and "gbr" for planes that are G, B and R."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,13 @@ class Letterbox:
 def rgb_matrix(matrix: str, full_range: bool, depth: int, chroma: bool, bgr: bool) -> npt.NDArray[np.float64]:
     """(3, 4): RGB (or BGR) in 0..255 = columns 0..2 times the codes Y, U, V of `depth` bits, plus column 3.
 
-    From Kr and Kb as in ITU-T H.273, 8.3. Without chroma all rows are the luma's.
+    From Kr and Kb as in ITU-T H.273, 8.3. Without chroma all rows are the luma's. "gbr": the codes are G, B, R of full
+    range.
     """
+    if matrix == "gbr":
+        rows = np.zeros((3, 4))
+        rows[[0, 1, 2], [2, 0, 1]] = 255 / ((1 << depth) - 1)
+        return rows[::-1].copy() if bgr else rows
     kr, kb = _LUMA[matrix]
     kg = 1 - kr - kb
     unit = 1 << (depth - 8)

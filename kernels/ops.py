@@ -179,7 +179,7 @@ def letterbox(
     is turned upright (rotation: clockwise degrees 0, 90, 180, 270; hflip: then mirrored), fitted into `room` (W, H;
     default: the whole tensor) and centred; averaged over areas when it shrinks, interpolated linearly when it grows.
     The value is (rgb - mean) * scale with rgb in 0..255; around the picture (pad - mean) * scale. mean, scale and
-    pad are in the order of the tensor's channels (R, G, B, or B, G, R with bgr). matrix: bt709, bt601 or bt2020.
+    pad are in the order of the tensor's channels (R, G, B, or B, G, R with bgr). matrix: bt709, bt601, bt2020 or gbr.
     out: written and returned when given: float32 (3, H, W), contiguous. Raises TypeError or ValueError.
     """
     run = _backend(backend).letterbox

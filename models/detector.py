@@ -229,7 +229,7 @@ def _run(
         frame.planes(),
         frame.fmt,
         look.size,
-        matrix=matrix(stream),
+        matrix="gbr" if frame.fmt.rgb else matrix(stream),
         full_range=stream.color_range == _FULL_RANGE or frame.fmt.name.startswith("yuvj"),
         rotation=stream.rotation,
         hflip=stream.hflip,

@@ -33,6 +33,16 @@ class Fill(Painter):
         super().open(env)
         self._yuv = yuv(self.opts["color"][:3], env.stream)
 
+    def paint_alpha(self, alpha: npt.NDArray[np.generic], fmt: PixFmt, targets: list[Target]) -> None:
+        """The colour is opaque."""
+        before = alpha.copy()
+        ops.fill(
+            (alpha,), fmt, targets, color=(255, 128, 128), feather=self.opts["feather"], siting="center",
+            backend=self.backend,
+        )  # fmt: skip
+        opaque: int = 255 << fmt.depth - 8  # the kernel's colours have 8 bits
+        alpha[(alpha != before) & (alpha == opaque)] = (1 << fmt.depth) - 1
+
     def paint(
         self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str
     ) -> None:

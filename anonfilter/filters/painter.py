@@ -12,7 +12,7 @@ from anonfilter import regionmask
 from anonfilter.filter import Env, PixelWriter
 from anonfilter.frame import Frame
 from anonfilter.kernels import ops
-from anonfilter.kernels.formats import PixFmt
+from anonfilter.kernels.formats import FORMATS, PixFmt
 from anonfilter.kernels.targets import Target
 from anonfilter.options import Option
 from anonfilter.records import Box, FrameRecord, Region
@@ -31,6 +31,7 @@ FEATHER = Option("feather", "int", 0, "soft edge outside of the object", min=0, 
 
 # libavutil's AVChromaLocation. Unspecified is taken as left: its mask contains that of the centred siting.
 _SITING = {2: "center", 3: "topleft"}
+_GREY = {8: FORMATS["gray"], 10: FORMATS["gray10le"], 12: FORMATS["gray12le"]}
 
 
 class Painter(PixelWriter):
@@ -51,6 +52,9 @@ class Painter(PixelWriter):
         targets = [self.target(region) for region in regions]
         siting = _SITING.get(self.env.stream.chroma_location, "left")
         self.paint(frame.planes(), frame.fmt, targets, siting)
+        alpha = frame.alpha()
+        if alpha is not None:
+            self.paint_alpha(alpha, _GREY[frame.fmt.depth], targets)
 
     def target(self, region: Region) -> Target:
         """The kernel target of one region."""
@@ -62,6 +66,10 @@ class Painter(PixelWriter):
         if self.opts["shape"] == "ellipse":
             return ops.target(around(region.box), "ellipse")
         return ops.target(region.box, "rect")
+
+    def paint_alpha(self, alpha: npt.NDArray[np.generic], fmt: PixFmt, targets: list[Target]) -> None:
+        """Treat the alpha plane as the colours are: a cut-out's outline shows who it is, too."""
+        self.paint((alpha,), fmt, targets, "center")
 
     def paint(
         self, planes: Sequence[npt.NDArray[np.generic]], fmt: PixFmt, targets: list[Target], siting: str

@@ -1,0 +1,28 @@
+"""What reads a job's input and what writes its output: a video's streams or stills."""
+
+from __future__ import annotations
+
+import av.subtitles.stream  # noqa: F401  (PyAV loads it with the first file, where a lack of memory looks like a bug)
+
+from anonfilter.io import pictures
+from anonfilter.io.pictures import PictureReader
+from anonfilter.io.picturewriter import PictureWriter
+from anonfilter.io.reader import Reader
+from anonfilter.io.writer import Writer
+from anonfilter.job import Job
+
+AnyReader = Reader | PictureReader
+AnyWriter = Writer | PictureWriter
+
+
+def open_reader(job: Job) -> AnyReader:
+    """The input, open. Raises InputError."""
+    return PictureReader(job) if pictures.reads(job) else Reader(job)
+
+
+def make_writer(job: Job, reader: AnyReader) -> AnyWriter:
+    """The output, checked but not yet made. Raises OutputError."""
+    stills = reader if isinstance(reader, PictureReader) else None
+    if pictures.writes(job):
+        return PictureWriter(job, stills)
+    return Writer(job, None if isinstance(reader, PictureReader) else reader)

@@ -1,0 +1,166 @@
+"""A still picture in memory: its samples as planes, and what its file says beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+from av.packet import Packet
+
+from anonfilter.errors import InputError, OutputError
+from anonfilter.io import logs
+from anonfilter.kernels.formats import FORMATS
+
+Array = npt.NDArray[np.uint8]
+KINDS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "jpe": "jpeg", "jfif": "jpeg", "webp": "webp", "tif": "tiff",
+         "tiff": "tiff"}  # fmt: skip
+"""File name extensions, and what they stand for."""
+
+YUV, GBR, GREY = 5, 0, 2
+"""AVColorSpace of what stills are: BT.601 (JFIF, VP8), RGB planes, grey."""
+
+
+@dataclass(slots=True)
+class Still:
+    """name: for messages. kind: of KINDS' values. data: the whole file. pix_fmt: of the planes, one of kernels.formats.
+    planes: uint8 (height, width) each, alpha last. full_range: whether codes go from 0 to 255. orientation: EXIF's.
+    icc: the colour profile. dropped: one line for each thing that the file tells and an output will not. form: what
+    the samples were, where an output shall be it again ("ya8", "pal8", "lossless")."""
+
+    name: str
+    kind: str
+    data: bytes
+    pix_fmt: str
+    planes: list[Array]
+    full_range: bool = True
+    orientation: int = 1
+    icc: bytes | None = None
+    dropped: list[str] = field(default_factory=list)
+    form: str = ""
+    digest: bytes = b""
+
+    def seal(self) -> Still:
+        """Note what the samples are now, so that an untouched picture is known."""
+        self.digest = digest(self.planes)
+        return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        height, width = self.planes[0].shape
+        return width, height
+
+
+def kind_of(data: bytes) -> str:
+    """What a file is by its first 16 bytes, "" for none of ours."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "png"
+    if data[:3] == b"\xff\xd8\xff":
+        return "jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return "tiff"
+    return ""
+
+
+def digest(planes: Sequence[Array]) -> bytes:
+    """A fingerprint of samples."""
+    made = hashlib.blake2b(digest_size=16)
+    for plane in planes:
+        made.update(np.ascontiguousarray(plane).data)
+    return made.digest()
+
+
+def view(frame: Any, index: int, width: int, height: int) -> Array:
+    """Plane `index` of an av.VideoFrame of 8 bits as (height, width) bytes, without a copy."""
+    plane = frame.planes[index]
+    rows = np.frombuffer(plane, "u1", count=plane.line_size * height).reshape(height, plane.line_size)
+    return rows[:, :width]
+
+
+def to_frame(planes: Sequence[Array], pix_fmt: str) -> Any:
+    """An av.VideoFrame with these planes' samples."""
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, pix_fmt)
+    for index, plane in enumerate(planes):
+        np.copyto(view(frame, index, plane.shape[1], plane.shape[0]), plane)
+    return frame
+
+
+def from_frame(frame: Any) -> list[Array]:
+    """Planes of an av.VideoFrame in one of kernels.formats' 8-bit formats, alpha last, without a copy."""
+    fmt = FORMATS[frame.format.name]
+    width, height = frame.width, frame.height
+    sizes = [(width, height), *[fmt.chroma_size(width, height)] * (fmt.planes - 1)]
+    if fmt.alpha:
+        sizes.append((width, height))
+    return [view(frame, index, *size) for index, size in enumerate(sizes)]
+
+
+def packed(planes: Sequence[Array], form: str) -> Any:
+    """An av.VideoFrame of samples that lie together. planes: G, B, R (and A), or grey. form: rgb24, rgba, gray, ya8,
+    bgra."""
+    order = {"rgb24": (2, 0, 1), "rgba": (2, 0, 1, 3), "bgra": (1, 0, 2, 3), "gray": (0,), "ya8": (0, 3)}[form]
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, form)
+    rows = view(frame, 0, width * len(order), height).reshape(height, width, len(order))
+    for place, index in enumerate(order):
+        rows[..., place] = planes[index]
+    return frame
+
+
+def unpacked(rows: Array, order: str) -> tuple[str, list[Array]]:
+    """Format and planes of samples that lie together. rows: (height, width, len(order)). order: letters of R, G, B, A
+    and Y (grey)."""
+    if order == "Y":
+        return "gray", [rows[..., 0]]
+    wanted = "YYY" if "Y" in order else "GBR"
+    alpha = "A" in order
+    planes = [rows[..., order.index(letter)] for letter in wanted + "A" * alpha]
+    return ("gbrap" if alpha else "gbrp"), planes
+
+
+def decode(codec: str, data: bytes, name: str) -> Any:
+    """The one picture that libavcodec makes of a file. Raises InputError."""
+    context: Any = av.CodecContext.create(codec, "r")
+    with logs.captured() as said:
+        try:
+            frames = [*context.decode(Packet(data)), *context.decode(None)]
+        except (av.error.FFmpegError, EOFError, ValueError) as error:
+            raise InputError(f"{name}: cannot be decoded: {logs.reason(error, said)}") from error
+    problems = logs.errors(said)
+    if problems or not frames:
+        raise InputError(f"{name}: damaged or cut short: {'; '.join(problems) or 'no picture in it'}")
+    return frames[0]
+
+
+def encode(codec: str, frame: Any, options: dict[str, str], name: str) -> bytes:
+    """The file that libavcodec makes of a picture. Raises OutputError."""
+    context: Any = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.pix_fmt = frame.width, frame.height, frame.format.name
+    context.time_base = Fraction(1, 25)
+    if codec == "mjpeg":
+        context.color_range = 2
+    left = dict(options)
+    if "global_quality" in left:
+        context.qscale, context.global_quality = True, int(left.pop("global_quality"))
+        left.pop("flags", None)
+    context.options = left
+    frame.pts = 0
+    with logs.captured() as said:
+        try:
+            packets = [*context.encode(frame), *context.encode(None)]
+        except (av.error.FFmpegError, ValueError) as error:
+            raise OutputError(f"{name}: encoder {codec}: {logs.reason(error, said)}") from error
+    unknown = [option for option in context.options if option in left]
+    if unknown:
+        raise OutputError(f"{name}: Unrecognized option '{unknown[0]}' for encoder {codec}")
+    return b"".join(bytes(packet) for packet in packets)
