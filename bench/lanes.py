@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from memonet import Memo, Meter, opener, stand_in
@@ -47,21 +48,25 @@ class GraphRun:
             stream=plan.stream, ring=self._ring, input_name=job.input, graph=plan.detection, threads=1,
             fingerprint=fingerprint.fingerprint,
         )  # fmt: skip
-        with (
-            patch.object(detect, "Detector", stand_in(memo, self.meter)),
-            patch.object(detector, "open_session", opener(memo, self.meter)),
-        ):
+        self._opener = opener(memo, self.meter)
+        with patch.object(detect, "Detector", stand_in(memo, self.meter)), self._metered():
             for item in plan.lane:
                 item.open(env)
 
     def push(self, frame: Frame) -> None:
         """One more frame."""
         self._ring.add(frame)
-        self.records += self._lane.push(frame)
+        with self._metered():
+            self.records += self._lane.push(frame)
 
     def flush(self) -> None:
         """The end of the clip."""
-        self.records += self._lane.flush()
+        with self._metered():
+            self.records += self._lane.flush()
+
+    def _metered(self) -> AbstractContextManager[Any]:
+        """Whatever net is opened meanwhile, its runs are counted."""
+        return patch.object(detector, "open_session", self._opener)
 
     def close(self) -> None:
         """Close the filters."""
