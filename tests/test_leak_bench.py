@@ -201,7 +201,7 @@ def test_the_page_says_what_was_counted() -> None:
 
 
 def test_the_page_sums_up_little_and_busy_movement() -> None:
-    clips = {"a (busy)": {"default chain|auto": counts()}, "b (busy)": {"default chain|auto": counts()}, "c": {"default chain|auto": counts()}}
+    clips = {name: {"default chain|auto": counts()} for name in ("a (busy)", "b (busy)", "c")}
     page = leakpage.page(clips, 0.95, 24, "")
     assert "| all busy | 6 of 8 (never: 4), 0.500 + 0.125 |" in page
     assert "all little" not in page
