@@ -812,41 +812,12 @@ ODD = {
     "nasa_13013_rotated.mp4": 17, "rotate-90.mp4": 240, "test_non_zero_start.mp4": 12, "testsrc2_hdr.mp4": 60,
     "testsrc2_mpeg4.avi": 30, "testsrc2_odd_height_and_width_444.mp4": 25, "testsrc2_vp8.webm": 30, "vfr.mp4": 160,
 }  # fmt: skip
-NEED_ANOTHER_ENCODER = {
-    "testsrc2_444_12bit_hevc.mp4": "libx265",
-    "testsrc2_odd_height_and_width_vp9.mp4": "libsvtav1",
-    "testsrc2_odd_height_and_width_vp9_10bit.mp4": "libsvtav1",
-}
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize("name", ODD)
-def test_odd_files(clips: Any, shared: Path, tmp_path: Path, name: str) -> None:
-    source = shared / "odd" / name
-    reader, writer = convert(source, tmp_path / "out.mp4", encoder_options={"preset": "ultrafast"}, t=1.0)
-    before, after = reader.info, info_of(tmp_path / "out.mp4")
-    for field in ("width", "height", "pix_fmt", "rotation", "hflip", "display_matrix", "color_primaries", "color_trc"):
-        assert getattr(after, field) == getattr(before, field), field
-    assert (after.sar or 1) == (before.sar or 1)
-    _, frames, packets = read(source, t=1.0)
-    assert clips.times(tmp_path / "out.mp4") == [f.pts * before.time_base for f in frames]
-    assert writer.frames == len(frames) <= ODD[name]
-    sound = [p for p in packets if p.stream.type == "audio"]
-    assert sum(map(len, clips.payload(tmp_path / "out.mp4"))) == len(sound)
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ODD)
 def test_odd_files_have_all_frames(shared: Path, name: str) -> None:
     assert len(read(shared / "odd" / name)[1]) == ODD[name]
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize("name", NEED_ANOTHER_ENCODER)
-def test_odd_files_that_x264_cannot(shared: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(OutputError, match=f"-c:v {NEED_ANOTHER_ENCODER[name]}"):
-        convert(shared / "odd" / name, tmp_path / "out.mp4", encoder_options={})
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.shared
