@@ -20,13 +20,14 @@ from anonfilter import __version__, signals
 from anonfilter.clijob import Command
 from anonfilter.cliparse import parse_command
 from anonfilter.clivalues import LOG_LEVELS, log_level
-from anonfilter.errors import AnonfilterError, Cancelled, OutputError, UsageError
+from anonfilter.errors import AnonfilterError, Cancelled, InputError, OutputError, UsageError
 from anonfilter.job import Job, Progress
 from anonfilter.partfile import same_file
 from anonfilter.report import ReportFile
 from anonfilter.report import start as start_report
 
 if TYPE_CHECKING:
+    from anonfilter.folder import FolderReport
     from anonfilter.job import Report
 
 FAILED = 1
@@ -143,7 +144,12 @@ def _run(command: Command, last: bool, report_file: ReportFile | None) -> None:
         job.on_plan = lambda text: report_file.write("verbose", text)
     if command.progress in _STDOUT and job.output in _STDOUT:
         raise UsageError(f"-progress {command.progress}: stdout is the output's, use pipe:2 or a file")
-    _check_output(command)
+    from anonfilter import folder
+
+    if not folder.is_folder(job):
+        _check_output(command)
+    elif command.dump_plan:
+        raise UsageError(f"-dump_plan: {job.input} is a folder: name one of its files")
     from anonfilter.progress import ProgressFile
     from anonfilter.run import run
 
@@ -158,6 +164,9 @@ def _run(command: Command, last: bool, report_file: ReportFile | None) -> None:
 
     job.progress = progress
     try:
+        if folder.is_folder(job):
+            _tell_folder(folder.run_folder(job, lambda line: log("info", line)), job, log)
+            return
         report = run(job)
     finally:
         log.clear()
@@ -166,6 +175,18 @@ def _run(command: Command, last: bool, report_file: ReportFile | None) -> None:
     _tell(report, log)
     if command.benchmark:
         _benchmark(report.seconds, log)
+
+
+def _tell_folder(report: FolderReport, job: Job, log: Log) -> None:
+    """The table and the summary. Raises InputError if any file failed."""
+    for line in report.lines():
+        log("info", line)
+    failed = [item for item in report.outcomes if item.state == "failed"]
+    if failed:
+        if log.level < LOG_LEVELS["info"]:
+            for item in failed:
+                log("error", f"{item.name}: {item.why}")
+        raise InputError(f"{job.input}: {len(failed)} of {len(report.outcomes) - report.count('other')} files failed")
 
 
 def _benchmark(seconds: float, log: Log) -> None:

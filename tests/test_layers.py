@@ -53,6 +53,8 @@ FLOORS = {
     "anonfilter.api": 5,
     "anonfilter.leak": 5,
     "anonfilter.scan": 5,
+    "anonfilter.ledger": 4,
+    "anonfilter.folder": 5,
     "anonfilter.cli": 5,
     "anonfilter.avoptions": 5,
     "anonfilter.clihelp": 5,

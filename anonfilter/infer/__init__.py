@@ -8,41 +8,29 @@ installed. Nothing heavy is imported before a session is opened.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
 
 from anonfilter.errors import ModelError
+from anonfilter.infer import kept
+from anonfilter.infer.session import Session, Tensor
 
-Tensor = npt.NDArray[np.float32]
+__all__ = [
+    "ENGINES",
+    "Session",
+    "Tensor",
+    "available_cores",
+    "choose_engine",
+    "first_line",
+    "native_bf16",
+    "open_session",
+]
+
 ENGINES = ("auto", "onnxruntime", "openvino")
-
-
-class Session(Protocol):
-    """A net that is ready to run.
-
-    input_name: name of its one input. outputs: names of its outputs, in the file's order. engine: what runs
-    it.
-    """
-
-    input_name: str
-    outputs: tuple[str, ...]
-    engine: str
-
-    def run(self, tensor: npt.NDArray[Any]) -> dict[str, Tensor]:
-        """tensor: float32 (N, C, H, W), contiguous, of the shape the session was opened with. The arrays that
-        come back may be overwritten by the next call. Raises ModelError if the engine fails."""
-        ...
-
-    def close(self) -> None:
-        """Give the engine's memory back."""
-        ...
 
 
 def open_session(
@@ -70,6 +58,11 @@ def open_session(
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from None
     count = threads or available_cores()
+    key = (hashlib.sha256(model).digest(), tuple(sorted(shapes.items())), engine, count)
+    return kept.session(key, lambda: _open(path, model, shapes, engine, count))
+
+
+def _open(path: str | Path, model: bytes, shapes: Mapping[str, tuple[int, ...]], engine: str, count: int) -> Session:
     if engine == "openvino":
         from anonfilter.infer.openvino import OpenVinoSession
 

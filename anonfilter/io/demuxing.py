@@ -20,7 +20,7 @@ from anonfilter.job import Job
 TAGS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 # Text that libavformat would draw as pictures of a terminal.
-_TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 
 # Containers whose header states a duration; others leave it to be estimated from the bit rate.
 _STATED = frozenset({"mov", "matroska", "avi", "flv", "asf", "mxf"})
@@ -102,7 +102,7 @@ def open_input(job: Job) -> InputContainer:
             raise InputError(f"{name}: Permission denied") from error
         except av.error.FFmpegError as error:
             raise InputError(f"{name}: cannot be opened: {logs.reason(error, said)}") from error
-    if job.input_format is None and container.format.name in _TEXT_ART:
+    if job.input_format is None and container.format.name in TEXT_ART:
         container.close()
         raise InputError(f"{name}: not a video but text")
     return container

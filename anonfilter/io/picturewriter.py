@@ -57,14 +57,16 @@ class PictureWriter:
     def __init__(self, job: Job, reader: pictures.PictureReader | None) -> None:
         self.job, self._reader = job, reader
         self.dropped: list[str] = []
-        self.frames = self.nudged = 0
+        self.frames = self.nudged = self.repeated = self.left_out = 0
+        self.quantizer = -1.0  # as Writer: none
         self.done, self._finished, self._size = False, False, 0
         self.end: Fraction | None = None
         self.kind = KINDS[pictures.extension(job.output)]
         given = [name for name in ("out_ss", "out_to", "out_t") if getattr(job, name) is not None]
         if given:
             raise OutputError(f"-{given[0][4:]} before an output of pictures: put it before -i")
-        self._many = pictures.has_number(job.output)
+        # -update 1, as ffmpeg: the name is no pattern.
+        self._many = pictures.has_number(job.output) and job.muxer_options.get("update") != "1"
         self._target: Target | FolderTarget
         if self._many:
             self._target = FolderTarget(job)
