@@ -128,8 +128,8 @@ FLAGS: tuple[Flag, ...] = (
          "threads"),
     # Ours
     Flag(("dump_plan",), "global", "show what will run where; with no output only that", "own", dest="dump_plan"),
-    Flag(("ring_memory",), "global", "memory for waiting frames (1Gi)", "own", "bytes", values.parse_bytes,
-         "ring_memory"),
+    Flag(("ring_memory",), "global", "memory for waiting frames (a quarter of what there is)", "own", "bytes",
+         values.parse_bytes, "ring_memory"),
     Flag(("passes",), "global", "force one pass or two instead of choosing", "own", "1|2", values.passes, "passes"),
     Flag(("kernels",), "global", "what edits frames that lie on a CUDA device (cuda)", "own", "triton|cuda",
          values.kernels, "kernels"),

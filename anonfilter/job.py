@@ -38,7 +38,8 @@ class Job:
     libx264 for mp4, mov and mkv). encoder_options: everything given for the encoder, by its ffmpeg name without the
     stream specifier ("crf", "preset", "b" for -b:v); an option nobody knows is an error. muxer_options likewise.
     pix_fmt: -pix_fmt. audio: False for -an. overwrite: True -y, False -n or unknown (an existing output is then an
-    error). threads: decoder and encoder, 0 = auto. ring_memory: bytes that the frame ring may take. passes: force 1
+    error). threads: decoder and encoder, 0 = auto. ring_memory: bytes that the frame ring may take, None
+    for a quarter of the memory. passes: force 1
     or 2, None lets the planner choose. kernels: -kernels, None for the device's own. ignore_errors: -err_detect
     ignore_err. keep_metadata: -map_metadata 0. on_plan: is given the plan's description (-dump_plan). stopped: is asked
     many times a second, and ends the run with Cancelled once it says True. last: the process ends after this run, so
@@ -74,7 +75,7 @@ class Job:
     audio: bool = True
     overwrite: bool = False
     threads: int = 0
-    ring_memory: int = 1 << 30
+    ring_memory: int | None = None
     passes: int | None = None
     kernels: str | None = None
     ignore_errors: bool = False

@@ -17,6 +17,7 @@ from anonfilter.io.demuxing import read_once
 from anonfilter.io.lavfi import LavfiGraph, check_filter
 from anonfilter.job import Job
 from anonfilter.kernels import ops
+from anonfilter.memory import ring_budget
 from anonfilter.options import parse_options
 from anonfilter.syntax import FilterSpec, parse_graph
 from anonfilter.values import parse_size
@@ -51,7 +52,7 @@ class Plan:
     order, what the planner adds last. tail: pixel writers and segments. lookahead: frames, None for the whole clip.
     reader_ahead: the part of it up to the last reader: so many frames stay in the ring of a pass that does not render.
     passes: 1 or 2. detection: the graph's text up to and including its last origin of regions, for the record file's
-    header.
+    header. budget: bytes that the ring may take.
     """
 
     job: Job
@@ -68,6 +69,7 @@ class Plan:
     passes: int
     why: str
     detection: str
+    budget: int
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -104,7 +106,7 @@ class Plan:
         lines.append(f"ahead    {ahead_text}")
         lines.append(
             f"ring     {self.ring_frames} frames of {self.frame_bytes / 1e6:.1f} MB = {ring / 1e6:.0f} MB "
-            f"(budget {self.job.ring_memory / 1e6:.0f} MB)"
+            f"(budget {self.budget / 1e6:.0f} MB)"
         )
         lines.append(f"passes   {self.passes} ({self.why})")
         lines += [f"copies   {text}" for text in self._copies()] or ["copies   none"]
@@ -257,7 +259,8 @@ def _choose(
             reader_ahead = ahead
     frame_bytes = _frame_bytes(stream)
     wanted = None if ahead is None else ahead + SLACK
-    budget = job.ring_memory // frame_bytes
+    memory = ring_budget() if job.ring_memory is None else job.ring_memory
+    budget = memory // frame_bytes
     if wanted is None:
         passes, why = 2, "a filter needs the whole clip"
     elif wanted > max(budget, 0) and ahead:
@@ -271,7 +274,7 @@ def _choose(
             raise PlanError("two passes were asked for, but no filter makes records")
         passes, why = job.passes, "asked for"
     if passes == 2 and read_once(job.input):
-        raise PlanError(_once(job, stream, lane, why))
+        raise PlanError(_once(job, stream, lane, why, memory))
     ring = SLACK + reader_ahead if passes == 2 or wanted is None else wanted
     return Plan(
         job,
@@ -288,11 +291,12 @@ def _choose(
         passes,
         why,
         detection,
+        memory,
         warnings,
     )
 
 
-def _once(job: Job, stream: StreamInfo, lane: Sequence[RecordLane], why: str) -> str:
+def _once(job: Job, stream: StreamInfo, lane: Sequence[RecordLane], why: str, memory: int) -> str:
     """What to say of two passes over an input that can be read once."""
     whole = [item.label for item in lane if item.lookahead(stream) is None]
     if whole:
@@ -300,7 +304,7 @@ def _once(job: Job, stream: StreamInfo, lane: Sequence[RecordLane], why: str) ->
     elif job.passes == 2:
         why, instead = "-passes 2", "leave -passes out"
     else:
-        instead = f"give the ring more than {job.ring_memory} bytes with -ring_memory"
+        instead = f"give the ring more than {memory} bytes with -ring_memory"
     need = f"{job.input}: two passes are needed ({why}), and this input can be read once"
     return f"{need}: save it to a file, or {instead}"
 

@@ -15,6 +15,7 @@ FLOORS = {
     "anonfilter.errors": 1,
     "anonfilter.records": 1,
     "anonfilter.frame": 1,
+    "anonfilter.memory": 2,
     "anonfilter.job": 1,
     "anonfilter.options": 1,
     "anonfilter.syntax": 1,

@@ -250,7 +250,7 @@ def test_a_ring_too_small_is_an_error_and_no_wait(clip: Path, tmp_path: Path, mo
 
     monkeypatch.setattr(plan, "SLACK", -10)
     with pytest.raises(PlanError, match="wait for their records"):
-        run(job(clip, tmp_path / "out.mp4", "mover,track,interp,fill", passes=1))
+        run(job(clip, tmp_path / "out.mp4", "mover,track=redetect=0:smooth=0,interp,fill", passes=1))
     assert list(tmp_path.iterdir()) == []
 
 
