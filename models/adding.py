@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from anonfilter.errors import ModelError
-from anonfilter.models import catalog, fetch
+from anonfilter.models import catalog, fetch, scenenet
 from anonfilter.models.detector import Detector
 from anonfilter.models.family import load_family
 
@@ -27,6 +27,8 @@ def add(
     """
     if not _NAME.fullmatch(name):
         raise ModelError(f"'{name}' cannot be a model's name: a letter, then letters, digits, - and _ only")
+    if name == scenenet.SOURCE.name:
+        raise ModelError(f"'{name}' already names the net of scene={name}: choose another name")
     rows = catalog.shipped()
     owner = next((row for row in rows.values() if name == row.name or name in row.aliases), None)
     if owner is not None and (owner.source or name != owner.name):

@@ -56,7 +56,7 @@ class Model(fetch.Source):
     def path(self, log: Log | None = None) -> Path:
         """The verified file, pulled now if it is missing. log takes one line before a download; the default
         prints it to stderr. Raises ModelError: how to get the file is in the message."""
-        return fetch.ensure(self, log or _to_stderr)
+        return fetch.ensure(self, log or to_stderr)
 
 
 def load() -> dict[str, Model]:
@@ -168,5 +168,6 @@ def _row(name: str, values: dict[str, Any]) -> Model:
     return Model(name=name, **fixed)
 
 
-def _to_stderr(line: str) -> None:
+def to_stderr(line: str) -> None:
+    """A Log for programs of one's own."""
     print(f"anonfilter: {line}", file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anonfilter.errors import AnonfilterError
-from anonfilter.models import catalog
+from anonfilter.models import catalog, fetch, scenenet
 from anonfilter.models.catalog import Model
 
 
@@ -36,6 +36,9 @@ def _list(args: argparse.Namespace) -> int:
         )
         for model in catalog.load().values()
     ]  # fmt: skip
+    shots = scenenet.SOURCE
+    state = "cached" if fetch.cached_path(shots).is_file() else "missing"
+    rows.append((shots.name, "-", "(scene)", "-", shots.licence, f"{shots.bytes / 1e6:.1f}MB", state, shots.source))
     widths = [max(len(row[column]) for row in rows) for column in range(7)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
@@ -50,14 +53,19 @@ def _source(model: Model) -> str:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    for model in [catalog.resolve(name) for name in args.names]:
-        print(f"{model.name}: {model.path()}", file=sys.stderr)
+    for model in [_resolve(name) for name in args.names]:
+        print(f"{model.name}: {fetch.ensure(model, catalog.to_stderr)}", file=sys.stderr)
     return 0
 
 
 def _path(args: argparse.Namespace) -> int:
-    print(catalog.resolve(args.name).path())
+    print(fetch.ensure(_resolve(args.name), catalog.to_stderr))
     return 0
+
+
+def _resolve(name: str) -> fetch.Source:
+    """A row of the catalogue, or the net of scene=transnetv2, which is no detector."""
+    return scenenet.SOURCE if name == scenenet.SOURCE.name else catalog.resolve(name)
 
 
 def _add(args: argparse.Namespace) -> int:

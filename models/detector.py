@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from anonfilter.frame import Frame, StreamInfo
 from anonfilter.infer import Session, open_session
 from anonfilter.infer.onnxgraph import Dim
 from anonfilter.kernels import ops
+from anonfilter.kernels.formats import PixFmt
 from anonfilter.models.catalog import Log, Model, read_info
 from anonfilter.models.family import Detection, Family, Size, default_room, fit_size, load_family
 from anonfilter.models.nms import nms
@@ -229,8 +230,7 @@ def _run(
         frame.planes(),
         frame.fmt,
         look.size,
-        matrix="gbr" if frame.fmt.rgb else matrix(stream),
-        full_range=stream.color_range == _FULL_RANGE or frame.fmt.name.startswith("yuvj"),
+        **colours(stream, frame.fmt),
         rotation=stream.rotation,
         hflip=stream.hflip,
         bgr=model.bgr,
@@ -242,6 +242,19 @@ def _run(
         out=look.tensor[0],
     )
     return family.decode(look.session.run(look.tensor), letterbox, look.size, thresh)
+
+
+class Colours(TypedDict):
+    """What ops.letterbox has to know of a stream's colours."""
+
+    matrix: str
+    full_range: bool
+
+
+def colours(stream: StreamInfo, fmt: PixFmt) -> Colours:
+    """How a stream's samples of that format are read."""
+    whole = stream.color_range == _FULL_RANGE or fmt.name.startswith("yuvj")
+    return {"matrix": "gbr" if fmt.rgb else matrix(stream), "full_range": whole}
 
 
 def matrix(stream: StreamInfo) -> str:

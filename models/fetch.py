@@ -51,6 +51,10 @@ class Source:
         """What a person calls it: the first alias, else the name."""
         return self.aliases[0] if self.aliases else self.name
 
+    def convert(self, path: Path) -> None:
+        """Make what the source holds, at `path`, the ONNX file that sha256 is of; here it is that already. Raises
+        ModelError."""
+
 
 def cache_dir() -> Path:
     """The folder of the model files. It need not exist."""
@@ -179,6 +183,7 @@ def _obtain(model: Source, scratch: Path) -> Path:
         _from_url(model, target)
     else:
         raise ModelError(f"model '{model.name}': unknown kind of source '{model.source}'")
+    model.convert(target)
     return target
 
 

@@ -39,6 +39,7 @@ FLOORS = {
     "anonfilter.novelty": 2,
     "anonfilter.sampling": 2,
     "anonfilter.sightings": 2,
+    "anonfilter.shotnet": 2,
     "anonfilter.transitions": 2,
     "anonfilter.recordfile": 2,
     "anonfilter.infer": 2,

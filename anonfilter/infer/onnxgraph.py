@@ -96,7 +96,7 @@ def rewrite(model: bytes, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
     for number, raw, body in _fields(memoryview(model)):
         if number == _MODEL_GRAPH:
             found = True
-            out += _delimited(_MODEL_GRAPH, _rewrite_graph(_message(body), shapes))
+            out += delimited(_MODEL_GRAPH, _rewrite_graph(_message(body), shapes))
         else:
             out += raw
     if not found:
@@ -117,10 +117,10 @@ def _rewrite_graph(graph: memoryview, shapes: Mapping[str, tuple[int, ...]]) -> 
                 continue
             if name in shapes:
                 missing.discard(name)
-                out += _delimited(number, _with_shape(_message(body), shapes[name]))
+                out += delimited(number, _with_shape(_message(body), shapes[name]))
                 continue
         elif number == _GRAPH_OUTPUT:
-            out += _delimited(number, _with_shape(_message(body), None))
+            out += delimited(number, _with_shape(_message(body), None))
             continue
         out += raw
     if missing:
@@ -142,10 +142,10 @@ def _with_shape(value: memoryview, shape: tuple[int, ...] | None) -> bytes:
                 continue
             tensor = b"".join(bytes(r) for n, r, _ in _fields(_message(type_body)) if n != _TENSOR_SHAPE)
             if shape is not None:
-                dims = b"".join(_delimited(1, b"\x08" + _varint(size)) for size in shape)
-                tensor += _delimited(_TENSOR_SHAPE, dims)
-            kind += _delimited(_TYPE_TENSOR, tensor)
-        out += _delimited(_VALUE_TYPE, bytes(kind))
+                dims = b"".join(delimited(1, b"\x08" + varint(size)) for size in shape)
+                tensor += delimited(_TENSOR_SHAPE, dims)
+            kind += delimited(_TYPE_TENSOR, tensor)
+        out += delimited(_VALUE_TYPE, bytes(kind))
     return bytes(out)
 
 
@@ -239,7 +239,7 @@ def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
     raise ModelError("not an ONNX file, or cut short")
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -248,5 +248,5 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _delimited(number: int, body: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(body)) + body
+def delimited(number: int, body: bytes) -> bytes:
+    return varint(number << 3 | _BYTES) + varint(len(body)) + body
