@@ -51,6 +51,7 @@ class World:
 
     def __init__(self, shows: Callable[[int], list[Box]]) -> None:
         self.shows = shows
+        self.score = 0.5
         self.looks: list[tuple[int, Square]] = []
 
     @property
@@ -85,7 +86,7 @@ def stand_in(world: World) -> type:
             world.looks.append((frame.n, square))
             x0, y0, side = square
             return [
-                Detection(box, "face", 0.5)
+                Detection(box, "face", world.score)
                 for box in world.shows(frame.n)
                 if x0 <= (box[0] + box[2]) / 2 < x0 + side and y0 <= (box[1] + box[3]) / 2 < y0 + side
             ]
@@ -204,6 +205,23 @@ def test_a_gap_whose_ends_disagree_is_searched_from_both(run: Any) -> None:
     found = {n: r for n, r in added(run(world, sightings, 36, every=5), sightings).items() if 15 < n < 26}
     assert len(found) >= 2
     assert all(r.box == corner(n) for n, r in found.items())
+
+
+@pytest.mark.parametrize("score", [0.5, FACES.thresh, 0.9 * FACES.thresh])
+def test_what_is_not_sure_uncovers_nothing_of_the_straight_way(run: Any, score: float) -> None:
+    """Ends that do not agree, and something beside the way between them."""
+    world = World(lambda n: [at(150, 205)])
+    world.score = score
+    seen = {0: [face(at(100))], 10: [face(at(200))]}
+    found = added(run(world, seen, 11, "time=10"), seen)
+    assert 5 in found
+    for n, region in found.items():
+        x0, y0, x1, y1 = region.box
+        assert (x0, y0, x1, y1) == at(150, 205) or score < FACES.thresh
+        if score < FACES.thresh:
+            way = at(100 + 10 * n)
+            assert (x0, y0) <= way[:2]
+            assert (x1, y1) >= way[2:]
 
 
 def test_nothing_crosses_a_cut(run: Any) -> None:

@@ -1,0 +1,140 @@
+"""One model at work: looks at all of a frame and at parts of it, with a scripted net and with a real one."""
+
+from __future__ import annotations
+
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anonfilter import cli
+from anonfilter.errors import ModelError
+from anonfilter.frame import StreamInfo
+from anonfilter.glance import SIDES, Glance
+from anonfilter.models import catalog
+from anonfilter.models.detector import Square
+from anonfilter.models.family import Detection
+from anonfilter.records import Box
+from anonfilter.sightings import Sightings
+from anonfilter.watch import Watch
+
+STREET = Path(__file__).resolve().parents[1] / "examples" / "street.mp4"
+STREAM = StreamInfo(1920, 1080, "yuv420p", Fraction(1, 25), Fraction(25), Fraction(25))
+
+
+class Picture:
+    """A frame that says only which it is."""
+
+    def __init__(self, n: int) -> None:
+        self.n, self.t, self.size = n, n / 25, (STREAM.width, STREAM.height)
+
+
+class Net:
+    """Both of a model's detectors; shows: boxes by frame."""
+
+    def __init__(self, shows: dict[int, list[Box]]) -> None:
+        self.shows, self.looks, self.squares, self.opened = shows, [], [], []
+        self.closed = 0
+
+    def __call__(self, frame: Any, stream: StreamInfo, square: Square | None = None) -> list[Detection]:
+        found = [Detection(box, "face", 0.9) for box in self.shows.get(frame.n, [])]
+        if square is None:
+            self.looks.append(frame.n)
+            return found
+        self.squares.append((frame.n, square))
+        x0, y0, side = square
+        return [k for k in found if x0 <= (k.box[0] + k.box[2]) / 2 <= x0 + side and y0 <= k.box[1] <= y0 + side]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def watch(net: Net) -> Watch:
+    item = Watch(net, 0.0, frozenset({"face"}), Sightings(0.4))  # type: ignore[arg-type]
+    item.glances = Glance(SIDES, (640, 384), (STREAM.width, STREAM.height))
+
+    def crops(side: int) -> Any:
+        net.opened.append(side)
+        return net
+
+    item.crops = crops
+    return item
+
+
+def at(x: float, y: float = 300, side: float = 60) -> Box:
+    return x, y, x + side, y + side
+
+
+def test_a_glance_looks_only_where_two_looks_do_not_agree() -> None:
+    net = Net({0: [at(100), at(900)], 4: [at(100), at(905), at(1500)], 8: [at(100)]})
+    item = watch(net)
+    for n in (0, 8):
+        item.look(Picture(n), STREAM)  # type: ignore[arg-type]
+    assert not item.sightings.agree(0, 8)
+    assert item.glance(0, 8, Picture(4), STREAM)  # type: ignore[arg-type]
+    ((n, square),) = net.squares
+    assert n == 4
+    assert square[0] <= 810
+    assert square[0] + square[2] >= 1050
+    assert not item.sightings.agree(4, 8)
+    assert item.sightings.agree(0, 4)
+    found = item.sightings.take(4)
+    assert found is not None
+    assert [region.box for region in found[0]] == [at(905)], "what was seen there, and nothing that was taken as seen"
+    assert found[1] is False
+    assert net.opened == [192]
+    assert net.looks == [0, 8]
+    item.close()
+    assert net.closed == 2
+
+
+def test_a_box_larger_than_all_that_was_looked_at_asks_for_a_whole_look() -> None:
+    net = Net({0: [at(900)], 4: [(-3000.0, -2000.0, 4800.0, 2700.0)], 8: []})
+    net.shows[4] = [(500.0, 320.0, 1360.0, 700.0)]
+    item = watch(net)
+    for n in (0, 8):
+        item.look(Picture(n), STREAM)  # type: ignore[arg-type]
+    item.sightings.agree(0, 8)
+    assert not item.glance(0, 8, Picture(4), STREAM)  # type: ignore[arg-type]
+    assert item.sightings.take(4) is None
+    assert len(net.squares) == 1
+
+
+def test_many_disagreements_ask_for_a_whole_look() -> None:
+    net = Net({0: [at(x, y) for x in (0, 600, 1200, 1800) for y in (0, 900)], 8: []})
+    item = watch(net)
+    for n in (0, 8):
+        item.look(Picture(n), STREAM)  # type: ignore[arg-type]
+    item.sightings.agree(0, 8)
+    assert not item.glance(0, 8, Picture(4), STREAM)  # type: ignore[arg-type]
+    assert net.squares == []
+    item.glances = None
+    assert not item.glance(0, 8, Picture(4), STREAM)  # type: ignore[arg-type]
+
+
+def test_glances_take_the_place_of_whole_looks_in_a_real_run(tmp_path: Path) -> None:
+    """Fewer frames are looked at, the objects of the others are in the file all the same, and every region that is
+    said to be a detection is on a frame where a net looked."""
+    try:
+        catalog.resolve("plates").path()
+    except ModelError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no network: {error}")
+    lines = {}
+    for glance in (0, 1):
+        records = tmp_path / f"{glance}.jsonl"
+        graph = f"detect=plates:every=auto:threads=1:glance={glance},write={records}"
+        options = ["-v", "error", "-t", "2.4", "-i", str(STREET), "-an"]
+        assert cli.main([*options, "-vf", graph, "-f", "null", "-"]) == 0
+        lines[glance] = [k for k in map(json.loads, records.read_text().splitlines()) if "n" in k]
+    whole = {glance: {k["n"] for k in rows if k["ran"]} for glance, rows in lines.items()}
+    assert len(whole[1]) < len(whole[0])
+    parts = [k for k in lines[1] if not k["ran"]]
+    assert parts
+    assert any(k["det"] for k in parts)
+    assert all(d["src"] == "det" for k in parts for d in k["det"])
+    assert all(k["ran"] for k in lines[0])
