@@ -609,8 +609,9 @@ def test_prores_4444(clips: Any, tmp_path: Path) -> None:
 
 def test_turned_pictures(clips: Any, tmp_path: Path) -> None:
     source = clips.make(tmp_path / "in.mp4", frames=3, matrix=clips.ROTATE_90)
-    for ending in (".mp4", ".mov", ".mkv"):
-        anonymise(source, tmp_path / f"out{ending}", "zone=x=0:y=0:w=16:h=16,fill")
+    for ending in (".mp4", ".mov", ".mkv", ".webm"):
+        how = OUT[".webm"] if ending == ".webm" else {}
+        anonymise(source, tmp_path / f"out{ending}", "zone=x=0:y=0:w=16:h=16,fill", **how)
         with Opened(tmp_path / f"out{ending}") as reader:
             assert (reader.info.width, reader.info.height, reader.info.rotation) == (160, 120, 90)
         # The zone is said in display coordinates: its top left is the coded picture's bottom left.

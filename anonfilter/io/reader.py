@@ -77,6 +77,8 @@ class Reader:
         self.time_base = Fraction(video.time_base or Fraction(1, 1000))
         self.copied, self.order = chosen.copied, chosen.order
         self.dropped += chosen.dropped + left.of_file(self.job)
+        if video.metadata.get("alpha_mode") == "1":
+            self.dropped.append(f"alpha channel of the video (decoder {video.codec_context.name} does not give it)")
         self._whole_sound = {s.index for s in self.copied if s.type == "audio" and sound.encoded(self.job)}
         self._fields_end = deinterlaces(self.job.graph)
         context = video.codec_context

@@ -19,7 +19,7 @@ _STRUCTURE = frozenset(
     [
         "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name",
         "vendor_id", "software", "number_of_frames", "number_of_bytes", "bps", "rotate",
-        "_statistics_writing_app", "_statistics_writing_date_utc", "_statistics_tags",
+        "alpha_mode", "_statistics_writing_app", "_statistics_writing_date_utc", "_statistics_tags",
     ]
 )  # fmt: skip
 

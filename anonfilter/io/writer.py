@@ -26,7 +26,7 @@ from anonfilter.io.target import Target
 from anonfilter.job import Job
 
 # Containers that keep a display matrix.
-_TURNS = frozenset({"mp4", "mov", "ipod", "3gp", "3g2", "psp", "ismv", "f4v", "matroska", "null"})
+_TURNS = frozenset({"mp4", "mov", "ipod", "3gp", "3g2", "psp", "ismv", "f4v", "matroska", "webm", "null"})
 
 # Bitstreams that hold the sample aspect ratio, and containers that take it from the encoder. Others take it
 # from a field that PyAV cannot reach.
