@@ -91,7 +91,7 @@ def add(
         return None, "" if _attach(container, source, reader, muxer) else left
     if source.type == "data" and "timecode" in source.metadata and muxer in ("mov", "mp4"):
         return None, ""  # the muxer makes it anew from the tag of that name
-    if not _try(container, source):
+    if not _try(container, source, job):
         return None, left
     return Copy(_template(container, source), clock), ""
 
@@ -107,11 +107,8 @@ def _audio(
         limits = ((clock.read_begin, clock.read_end), (clock.begin, clock.end))
         return sound.Sound(container, source, job, zero=clock.zero, shift=clock.shift, limits=limits), ""
     name = source.codec_context.codec.canonical_name if source.codec_context is not None else "unknown"
-    if not _refused_by_ts(muxer, name):
-        try:
-            return Copy(_template(container, source), clock), ""
-        except ValueError:
-            pass
+    if not _refused_by_ts(muxer, name) and _try(container, source, job):
+        return Copy(_template(container, source), clock), ""
     other = sound.encoder(Job("", "", acodec=""), default).name if default != "none" else ""
     encode = f"encode it with -c:a {other}, " if other else ""
     raise OutputError(
@@ -127,7 +124,7 @@ def _subtitle(
         return None, f"subtitle stream #{source.index} (the format '{muxer}' holds pictures alone)"
     context = source.codec_context
     name = context.codec.canonical_name if context is not None else "unknown"
-    holds = context is not None and not _refused_by_ts(muxer, name) and _try(container, source)
+    holds = context is not None and not _refused_by_ts(muxer, name) and _try(container, source, job)
     encoder = subtitles.encoder(job, muxer, source, holds)
     if encoder:
         return subtitles.Subtitles(container, source, job, encoder, clock), ""
@@ -145,11 +142,13 @@ def _template(container: OutputContainer, source: Any) -> Any:
     return copy
 
 
-def _try(container: OutputContainer, source: Any) -> bool:
+def _try(container: OutputContainer, source: Any, job: Job) -> bool:
     """Whether a file of this format with this stream alone can be begun."""
+    strict = job.muxer_options.get("strict") or job.encoder_options.get("strict")
+    options = {"strict": strict} if strict else {}
     with logs.captured():
         try:
-            with av.open(io.BytesIO(), "w", format=container.format.name) as trial:
+            with av.open(io.BytesIO(), "w", format=container.format.name, options=options) as trial:
                 copy: Any = trial.add_stream_from_template(source, opaque=True)
                 if copy.type == "video":
                     copy.disposition = source.disposition
