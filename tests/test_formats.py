@@ -273,6 +273,25 @@ def test_subtitle_packets_are_copied(clips: Any, rich: Path, tmp_path: Path) -> 
     assert clips.payload(tmp_path / "out.mkv", "subtitle") == clips.payload(rich, "subtitle")
 
 
+def test_subtitles_that_overlap(clips: Any, tmp_path: Path) -> None:
+    # MP4 shows one at a time: the next one ends the one before, and nothing moves.
+    if FFMPEG is None:
+        pytest.skip("no ffmpeg program to make the clip with")
+    cues = [(0.1, 0.7, "one"), (0.3, 0.9, "two"), (1.2, 1.4, "three")]
+    text = "".join(f"{i + 1}\n00:00:{a:06.3f} --> 00:00:{b:06.3f}\n{t}\n\n" for i, (a, b, t) in enumerate(cues))
+    (tmp_path / "a.srt").write_text(text.replace(".", ","))
+    plain = clips.make(tmp_path / "plain.mp4", frames=40, audio=("eng",))
+    subprocess.run(
+        [FFMPEG, "-v", "error", "-i", plain, "-i", tmp_path / "a.srt", "-map", "0", "-map", "1", "-c", "copy", "-c:s",
+         "srt", "-avoid_negative_ts", "disabled", tmp_path / "in.mkv"], check=True)  # fmt: skip
+    anonymise(tmp_path / "in.mkv", tmp_path / "out.mp4")
+    anonymise(tmp_path / "out.mp4", tmp_path / "copy.mp4")  # copied, to the packet
+    for name in ("out", "copy"):
+        found = shown(tmp_path / f"{name}.mp4")
+        assert found == [(0.1, 0.2, "one"), (0.3, 0.6, "two"), (1.2, 0.2, "three")], name
+    assert clips.payload(tmp_path / "out.mp4", "subtitle") == clips.payload(tmp_path / "copy.mp4", "subtitle")
+
+
 @pytest.mark.parametrize("ending", [".ts", ".avi"])
 def test_container_without_subtitles_names_sn(rich: Path, tmp_path: Path, ending: str) -> None:
     with pytest.raises(OutputError, match=r"cannot hold subrip subtitles.*-sn"):

@@ -25,6 +25,14 @@ _TEXT = {
     "ismv": "mov_text", "f4v": "mov_text", "psp": "mov_text", "matroska": "subrip", "webm": "webvtt",
 }  # fmt: skip
 _MILLI = Fraction(1, 1000)
+# libavformat's MP4 muxer compares ticks of a subtitle with those of other tracks, as if all had one clock, to see where
+# a gap begins. With the finest clock, which is ffmpeg's, the answer is right.
+_MICRO = Fraction(1, 1_000_000)
+
+
+def finer(base: Fraction) -> Fraction:
+    """A clock for MP4's text that is a whole part of `base` and as fine as _MICRO."""
+    return base / -(-base // _MICRO)
 
 
 def encoder(job: Job, muxer: str, source: Any, holds: bool) -> str:
@@ -83,20 +91,21 @@ class Subtitles:
                 "choose another -c:s, or leave them out with -sn"
             ) from error
         self._decoder = source.codec_context
+        self._base = _MICRO if name == "mov_text" else _MILLI
         context: Any = self.stream.codec_context
         self._context = context
         with logs.captured() as said:
             try:
                 self._decoder.open(strict=False)
                 context.subtitle_header = self._decoder.subtitle_header or b""
-                context.time_base = _MILLI
+                context.time_base = self._base
                 context.open()
             except (av.error.FFmpegError, ValueError) as error:
                 raise OutputError(
                     f"{job.output}: subtitle stream #{source.index} cannot become {name}: {logs.reason(error, said)} "
                     "(-sn leaves it out)"
                 ) from error
-        self.stream.time_base = _MILLI
+        self.stream.time_base = self._base
 
     def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
         """Packets that are ready to be written after this one of the source."""
@@ -127,7 +136,8 @@ class Subtitles:
     def _encode(self, lines: list[bytes], start: Fraction, length: Fraction) -> Packet[Any]:
         # Encoders take the display time from 0; the packet says when that is.
         text = b"\\N".join([lines[0], *(line.split(b",", 8)[-1] for line in lines[1:])])
-        begin, size = round(start / _MILLI), max(1, round(length / _MILLI))
+        base = self._base
+        begin, size = round(start / base), max(1, round(length / base))
         try:
             packet: Packet[Any] = self._context.encode_subtitle(SubtitleSet.create(text, 0, size, begin))
         except (av.error.FFmpegError, ValueError) as error:
@@ -136,7 +146,7 @@ class Subtitles:
                 "(-sn leaves them out)"
             ) from error
         packet.pts = packet.dts = begin
-        packet.duration, packet.time_base, packet.stream = size, _MILLI, self.stream
+        packet.duration, packet.time_base, packet.stream = size, base, self.stream
         return packet
 
     def flush(self) -> Iterator[Packet[Any]]:

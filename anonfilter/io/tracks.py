@@ -128,7 +128,10 @@ def _subtitle(
     encoder = subtitles.encoder(job, muxer, source, holds)
     if encoder:
         return subtitles.Subtitles(container, source, job, encoder, clock), ""
-    return Copy(_template(container, source), clock), ""
+    copy = _template(container, source)
+    if name == "mov_text":
+        copy.time_base = subtitles.finer(Fraction(source.time_base))
+    return Copy(copy, clock), ""
 
 
 def _refused_by_ts(muxer: str, name: str) -> bool:
