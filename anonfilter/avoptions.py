@@ -35,7 +35,7 @@ DEMUXER = frozenset(
     format_whitelist protocol_whitelist max_streams
     framerate pixel_format video_size start_number start_number_range pattern_type loop ts_from_file
     rtsp_transport rtsp_flags stimeout timeout reconnect reconnect_streamed reconnect_at_eof
-    reconnect_delay_max user_agent headers
+    reconnect_delay_max reconnect_max_retries user_agent headers
     use_absolute_path seek_streams_individually ignore_editlist advanced_editlist ignore_chapters use_mfra_for
     enable_drefs input_format list_formats
     """.split()  # noqa: SIM905

@@ -213,6 +213,14 @@ def _tell(report: Report, log: Log) -> None:
     """What happened, in a line or a few."""
     for line in report.dropped:
         log("info", f"dropped: {line}")
+    if report.latency:
+        log(
+            "info",
+            f"live: {report.covered_whole} frames covered wholly (not analysed in time), {report.left_out} left out "
+            f"(the output was too slow), at most {report.latency * 1000:.0f} ms from arrival to the encoder",
+        )
+    if report.reconnects:
+        log("warning", f"the input was opened again {report.reconnects} times")
     if report.corrupt:
         log("warning", f"{report.corrupt} frames were marked corrupt by the decoder")
     log(

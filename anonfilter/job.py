@@ -52,7 +52,8 @@ class Job:
     stream: "s:" and a streamspec, of the output's streams; "c:0" for a chapter) and key; an empty value removes the
     key. copyts, start_at_zero, shortest, autorotate: as ffmpeg's. fps_mode: "auto" (of the muxer), "cfr", "vfr",
     "passthrough". frames: -frames:v. rate: -r of the output, size: -s, as written. aspect: -aspect, as setdar takes
-    it. input_rate: -r of the input. sseof: seconds, negative. stats_period: seconds between calls of progress.
+    it. live: -live, seconds from a frame's arrival until it must leave, None for not. input_rate: -r of the input.
+    sseof: seconds, negative. stats_period: seconds between calls of progress.
     """
 
     input: str
@@ -105,13 +106,16 @@ class Job:
     data: bool = True
     sseof: float | None = None
     start_at_zero: bool = False
+    live: float | None = None
     stats_period: float = 0.5
 
 
 @dataclass(slots=True)
 class Report:
     """What a finished run tells: frames written, seconds taken, frames that had regions, regions in all, passes made,
-    what was dropped for privacy (one line each), frames the decoder flagged corrupt, and the output's size."""
+    what was dropped for privacy (one line each), frames the decoder flagged corrupt, and the output's size. Of -live:
+    frames covered wholly because no analysis was there in time, frames left out because the output was too slow, the
+    longest time in seconds from arrival to the encoder; how often an input was opened again."""
 
     frames: int = 0
     seconds: float = 0.0
@@ -121,3 +125,7 @@ class Report:
     dropped: list[str] = field(default_factory=list)
     corrupt: int = 0
     size: int = 0
+    covered_whole: int = 0
+    left_out: int = 0
+    latency: float = 0.0
+    reconnects: int = 0

@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from anonfilter import live
 from anonfilter.channel import Channel, FrameRing, Stop
 from anonfilter.errors import Cancelled
 from anonfilter.filter import Env, Filter
@@ -21,6 +22,7 @@ from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io import endpoints
 from anonfilter.io.endpoints import AnyReader
 from anonfilter.io.lavfi import LavfiGraph
+from anonfilter.io.reconnect import Reconnecting
 from anonfilter.job import Job, Progress, Report
 from anonfilter.lane import Lane
 from anonfilter.plan import Plan, make_plan
@@ -41,6 +43,7 @@ def run(job: Job) -> Report:
     reader = endpoints.open_reader(job)
     try:
         plan = make_plan(job, reader.info)
+        live.check(job, plan)
         if job.on_plan is not None:
             job.on_plan(plan.describe())
         for text in plan.warnings:
@@ -122,13 +125,13 @@ class _Threads:
         self._threads.append((thread, ended))
         thread.start()
 
-    def join(self, tick: Callable[[], None]) -> None:
-        """Wait for all. Raises the first error of any thread."""
+    def join(self, tick: Callable[[], None], deaf: bool = False) -> None:
+        """Wait for all. Raises the first error of any thread, and Cancelled when told to stop, unless deaf."""
         last = time.monotonic()
         while not all(ended.is_set() for _, ended in self._threads):
             for _, ended in self._threads:
                 ended.wait(0.02)
-            if self._stopped is not None and self._stopped():
+            if not deaf and self._stopped is not None and self._stopped():
                 raise Cancelled("stopped")
             now = time.monotonic()
             if now - last >= self._period:
@@ -150,7 +153,7 @@ class _Threads:
 def _decode(
     reader: AnyReader,
     head: LavfiGraph | None,
-    out: Channel[Any],
+    out: Channel[Any] | live.LivePass,
     enough: threading.Event | None = None,
     end: Fraction | None = None,
 ) -> None:
@@ -256,7 +259,7 @@ def _render(
     stop = Stop()
     decoded: Channel[Any] = Channel(_QUEUE, stop)
     ready: Channel[Any] = Channel(_QUEUE, stop)
-    drawn: Channel[Any] = Channel(_QUEUE, stop)
+    drawn: Channel[Any] = Channel(_QUEUE if job.live is None else 1, stop)
     ring = FrameRing(plan.ring_frames, stop)
     head, stream = _head(plan, job)
     env = Env(
@@ -266,9 +269,15 @@ def _render(
     )  # fmt: skip
     writer = endpoints.make_writer(job, reader)
     tail = Tail(plan, stream, env, writer.formats)
+    now = live.LivePass(job, plan, lane, tail, drawn, report, stop) if job.live is not None else None
+    if now is not None:
+        env.ring = now.ring
+        endpoints.hurry(job, writer)
     # A record file speaks of the whole input; without one, or when pass 1 has seen to it, there is no need to read past
     # the end of the output.
     enough = threading.Event()
+    if isinstance(reader, Reconnecting):
+        reader.stopping, reader.ending = stop.is_set, enough.is_set
     may_stop = pass_no == 2 or not any(item.name in ("read", "write") for item in plan.lane)
     for item in lane.filters:
         if isinstance(item, Replay):
@@ -326,11 +335,21 @@ def _render(
         writer.open(tail.out)
         _open([*lane.filters], env)
         tail.open(env)
-        threads.start("decode", lambda: _decode(reader, head, decoded, enough, writer.end))
-        threads.start("look", look)
-        threads.start("draw", draw)
+        threads.start("decode", lambda: _decode(reader, head, decoded if now is None else now, enough, writer.end))
+        threads.start("look", look if now is None else now.look)
+        threads.start("draw", draw if now is None else now.draw)
         threads.start("encode", encode)
-        threads.join(lambda: _tick(job, state, started))
+        try:
+            threads.join(lambda: _tick(job, state, started))
+        except (KeyboardInterrupt, Cancelled):
+            if now is None or stop.is_set():
+                raise
+            # A camera has no other end: what was taken until now is whole, and keeps its name.
+            enough.set()
+            threads.join(lambda: _tick(job, state, started), deaf=True)
+            raise
+        if isinstance(reader, Reconnecting):
+            report.reconnects = reader.reconnects
         report.frames, report.corrupt = state.frame, reader.corrupt
         report.dropped += [*reader.dropped, *writer.dropped]
         state.done = True

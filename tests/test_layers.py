@@ -51,6 +51,7 @@ FLOORS = {
     "anonfilter.plan": 4,
     "anonfilter.lane": 4,
     "anonfilter.tail": 4,
+    "anonfilter.live": 4,
     "anonfilter.run": 4,
     "anonfilter.api": 5,
     "anonfilter.leak": 5,

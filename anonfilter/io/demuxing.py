@@ -35,7 +35,7 @@ _DEMUXER_OPTIONS = frozenset(
         "ignore_chapters", "ignore_editlist", "input_format", "listen", "live_start_index", "loop",
         "max_delay", "max_probe_packets", "max_reload", "max_streams", "max_ts_probe",
         "multiple_requests", "pattern_type", "pixel_format", "probesize", "protocol_whitelist",
-        "reconnect", "reconnect_at_eof", "reconnect_delay_max", "reconnect_on_http_error",
+        "reconnect", "reconnect_at_eof", "reconnect_max_retries", "reconnect_delay_max", "reconnect_on_http_error",
         "reconnect_on_network_error", "reconnect_streamed", "reorder_queue_size", "rtbufsize",
         "rtsp_flags", "rtsp_transport", "rw_timeout", "scan_all_pmts", "seek2any", "seekable",
         "sample_rate", "skip_estimate_duration_from_pts", "skip_initial_bytes",
@@ -44,6 +44,10 @@ _DEMUXER_OPTIONS = frozenset(
         "user_agent", "video_size",
     ]
 )  # fmt: skip
+
+
+_PATIENCE = 15.0
+"""Seconds without anything from a network after which a stream is given up."""
 
 
 def is_url(name: str) -> bool:
@@ -92,6 +96,7 @@ def open_input(job: Job) -> InputContainer:
                 "pipe:0" if name == "-" else name,
                 format=job.input_format,
                 options=dict(job.input_options),
+                timeout=_PATIENCE if live(name) and "listen" not in str(job.input_options) else None,
                 **TAGS,
             )
         except ValueError as error:

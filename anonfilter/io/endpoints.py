@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import av.subtitles.stream  # noqa: F401  (PyAV loads it with the first file, where a lack of memory looks like a bug)
 
-from anonfilter.io import pictures
+from anonfilter.io import pictures, reconnect
 from anonfilter.io.pictures import PictureReader
 from anonfilter.io.picturewriter import PictureWriter
 from anonfilter.io.reader import Reader
+from anonfilter.io.reconnect import Reconnecting
 from anonfilter.io.writer import Writer
 from anonfilter.job import Job
 
@@ -17,7 +18,9 @@ AnyWriter = Writer | PictureWriter
 
 def open_reader(job: Job) -> AnyReader:
     """The input, open. Raises InputError."""
-    return PictureReader(job) if pictures.reads(job) else Reader(job)
+    if pictures.reads(job):
+        return PictureReader(job)
+    return Reconnecting(job) if reconnect.wanted(job) else Reader(job)
 
 
 def make_writer(job: Job, reader: AnyReader) -> AnyWriter:
@@ -26,3 +29,11 @@ def make_writer(job: Job, reader: AnyReader) -> AnyWriter:
     if pictures.writes(job):
         return PictureWriter(job, stills)
     return Writer(job, None if isinstance(reader, PictureReader) else reader)
+
+
+def hurry(job: Job, writer: AnyWriter) -> None:
+    """Options without which encoder and muxer would hold frames back, where the job does not say otherwise."""
+    if isinstance(writer, Writer):
+        if writer.codec.name in ("libx264", "libx265"):
+            job.encoder_options.setdefault("tune", "zerolatency")
+        job.muxer_options.setdefault("flush_packets", "1")

@@ -82,7 +82,8 @@ class Reader:
         self._whole_sound = {s.index for s in self.copied if s.type == "audio" and sound.encoded(self.job)}
         self._fields_end = deinterlaces(self.job.graph)
         context = video.codec_context
-        context.thread_type = "AUTO"
+        # Threads over frames hold back as many frames as there are threads.
+        context.thread_type = "AUTO" if self.job.live is None else "SLICE"
         context.thread_count = self.job.threads
         demuxing.set_decoder_options(self.job, container, context)
         self._forced_rate = self._rate()
