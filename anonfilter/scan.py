@@ -115,6 +115,10 @@ def _packets(path: str, container: InputContainer) -> Iterator[Finding]:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
                 raise InputError(f"{path}: damaged: {logs.reason(error)}") from error
+            except IndexError:
+                # PyAV, when it marks the end of a stream that appeared in mid-file: everything has been read.
+                packet = None
+                yield Finding("hidden", "file", "a stream that begins in mid-file")
             if packet is None:
                 break
             stream, form = packet.stream, forms.get(packet.stream.index)

@@ -759,6 +759,12 @@ def test_null_output(clip: Any, name: str) -> None:
     assert writer.frames == 30
 
 
+def test_null_output_makes_no_file(clip: Any, tmp_path: Path) -> None:
+    _, writer = convert(clip("plain.mp4"), tmp_path / "out.null", output_format="null", encoder_options={})
+    assert writer.frames == 30
+    assert not list(tmp_path.iterdir())
+
+
 def test_fifo(clip: Any, clips: Any, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     got: list[bytes] = []

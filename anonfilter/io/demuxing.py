@@ -141,7 +141,7 @@ def shortest(job: Job, streams: Sequence[Any]) -> Fraction | None:
             if stamp is not None and packet.size:
                 end = (stamp + (packet.duration or 0)) * Fraction(packet.time_base)
                 ends[packet.stream.index] = max(end, ends[packet.stream.index])
-    except av.error.FFmpegError:
+    except (av.error.FFmpegError, IndexError):
         pass  # whoever reads it says so
     finally:
         container.close()

@@ -437,7 +437,10 @@ class Writer:
                 except (av.error.FFmpegError, ValueError) as error:
                     raise self._failed("the file cannot be completed", error, said) from error
             self._container = None
-            self._size = self._target.commit()
+            if self.muxer == "null":
+                self._target.discard()  # as ffmpeg: a name is not even made
+            else:
+                self._size = self._target.commit()
         except BaseException:
             self.abort()
             raise
