@@ -7,10 +7,12 @@ from typing import TypeVar
 
 from anonfilter.filter import Options, RecordLane
 from anonfilter.filters.grow import Grow
+from anonfilter.filters.interp import Interp
 from anonfilter.filters.redetect import Redetect
 from anonfilter.filters.scene import Scene
 from anonfilter.filters.smooth import Smooth
 from anonfilter.filters.track import Track
+from anonfilter.frame import StreamInfo
 
 _F = TypeVar("_F", Redetect, Smooth)
 
@@ -71,3 +73,15 @@ def extend_at_edges(lane: list[RecordLane]) -> None:
         growers[-1].edge = track["edge"]
     elif track["edge"].value > 0 or track["grow"]:
         lane.append(Grow.of_track(track["edge"], track["grow"]))
+
+
+def follow(lane: Sequence[RecordLane], stream: StreamInfo, most: int) -> None:
+    """interp follows objects through the frames, where its option `luma` says nothing, if no more than `most` frames
+    have to wait for that, with two passes as well."""
+    ahead: int | None = 0
+    for item in lane:
+        need = item.lookahead(stream)
+        if isinstance(item, Interp) and item.opts["luma"] is None and ahead is not None and need is not None:
+            item.looks = ahead + need + 1 <= most
+            need = item.lookahead(stream)
+        ahead = None if need is None or ahead is None else ahead + need

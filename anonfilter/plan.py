@@ -24,6 +24,8 @@ from anonfilter.values import parse_size
 
 SLACK = 4
 """Frames of the ring beyond the look-ahead, so that decoder and inference need not wait for each other."""
+FOLLOW = 1 << 30
+"""Bytes that frames may take which wait for interp to follow objects through them, if nobody asked for that."""
 
 # Filters that know coordinates: no geometry filter may stand between a reader and one of these.
 _KNOWS_COORDINATES = ("zone", "read", "write", "detect")
@@ -195,6 +197,8 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
         warnings.append(warning)
     added.extend_at_edges(lane)
     added.smooth(lane)
+    # Not the run's own budget decides, or the output would depend on it.
+    added.follow(lane, stream, (FOLLOW // _frame_bytes(stream)) - SLACK)
     gap = max((f.gap(stream) for f in lane), default=1)
     if gap > 1 and not {"track", "interp"} <= {f.name for f in lane}:
         warnings.append(

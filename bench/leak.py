@@ -2,6 +2,7 @@
 
     python bench/leak.py [--data FOLDER] [--composed FOLDER] [--memo FOLDER]
                          [--markdown docs/leaks.md] [--plot docs/leaks.png]
+    python bench/leak.py --graphs GRAPH... [--data ...]         # these graphs instead of the matrix
     python bench/leak.py --time [--pairs 5] [--frames 300]      # speed of whole commands against ffmpeg, A-B-A-B
 
 Clips: examples/street.mp4; those of bench/truth that lie in --data; NAME.mp4 with NAME.json in --composed (made by
@@ -131,6 +132,13 @@ def rows(models: str, width: int, height: int, schedules: Sequence[str] = SCHEDU
             yield Row("default chain without glances", every, ",".join([f"{detect}:glance=0", *CHAIN]))
 
 
+def asked(args: argparse.Namespace, truth: Truth) -> Iterator[Row]:
+    """The graphs that the command line names, else the matrix."""
+    if args.graphs:
+        return (Row(graph, "-", graph) for graph in args.graphs)
+    return rows(args.models, truth.width, truth.height, args.every)
+
+
 def counted(looks: Iterable[Look], rate: float) -> Counts:
     """The part of Counts that object-frames tell."""
     kept = list(looks)
@@ -184,7 +192,7 @@ def run_clip(clip: Path, truth: Truth, args: argparse.Namespace) -> dict[str, Co
     classes = {k.cls for row in truth.looks.values() for k in row}
     table = [
         row
-        for row in rows(args.models, truth.width, truth.height, args.every)
+        for row in asked(args, truth)
         if row.classes is None or classes.intersection(row.classes)
     ]
     memo = Memo(hashlib.sha256(clip.read_bytes()).hexdigest(), args.memo)
@@ -230,6 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--clips", nargs="+", help="only these")
     add("--models", default="faces:plates")
     add("--every", nargs="+", default=list(SCHEDULES))
+    add("--graphs", nargs="+", help="instead of the matrix: graphs without a pixel writer")
     add("--min-height", type=float, default=0.0, help="only where an object is so high, luma samples")
     add("--memo", type=Path, help="folder that keeps the nets' answers")
     add("--save", type=Path, help="keep the counts of this run")

@@ -80,7 +80,7 @@ def page(result: Mapping[str, Table], limit: float, tall: int, versions: str) ->
     names = [column.format(tall=tall) for column in COLUMNS]
     parts = [HEAD.format(limit=limit, clips=", ".join(result), versions=versions)]
     parts.append(f"## All clips\n\n{table(names, (cells(key, c) for key, c in total.items()))}\n")
-    compared = [f"{name}|{every}" for name, every in COMPARED if f"{name}|{every}" in total]
+    compared = [f"{name}|{every}" for name, every in COMPARED if f"{name}|{every}" in total] or list(total)
     titles = [key.replace("|", ", every=") for key in compared]
     parts.append("## Clip by clip\n\nLeaked of all object-frames, calls per frame.\n")
     clips = {**result, **by_movement(result)}

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "edit.hpp"
 #include "letterbox.hpp"
 #include "pool.hpp"
+#include "seek.hpp"
 #include "unit.hpp"
 
 namespace py = pybind11;
@@ -173,5 +175,28 @@ PYBIND11_MODULE(_cpu, m) {
     float* to = out.mutable_data();
     const py::gil_scoped_release release;
     letterbox(planes.data(), static_cast<int>(planes.size()), format, at, colour, to);
+  });
+  // part: the fields of struct SeekPart in order.
+  m.def("seek_window", [](const py::array& plane, const FormatTuple& format_tuple, const std::array<int, 4>& part,
+                          int columns, int rows) {
+    const std::vector<Plane> planes = planes_of({plane}, false);
+    const Format format = format_of(format_tuple);
+    py::array_t<std::int16_t> out({rows, columns});
+    std::int16_t* to = out.mutable_data();
+    {
+      const py::gil_scoped_release release;
+      seek_window(planes[0], format, {part[0], part[1], part[2], part[3]}, columns, rows, to);
+    }
+    return out;
+  });
+  using Samples = py::array_t<std::int16_t, py::array::c_style>;
+  // (x, y, score, found, flat, what lies there)
+  m.def("seek", [](const Samples& window, const std::optional<Samples>& before, int columns, int rows, int x, int y,
+                   int reach, double least, int texture) {
+    const SeekPicture picture{window.data(), static_cast<int>(window.shape(1)), static_cast<int>(window.shape(0))};
+    Samples now({rows, columns});
+    const SeekResult r = seek(picture, before ? before->data() : nullptr, columns, rows, x, y, reach, least, texture,
+                              now.mutable_data());
+    return py::make_tuple(r.x, r.y, r.score, r.found, r.flat, now);
   });
 }

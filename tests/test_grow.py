@@ -82,8 +82,8 @@ def test_time_around_a_still_track():
     assert (out[6][0].track, out[6][0].cls, out[6][0].score) == (1, "face", 0.9)
 
 
-def test_defaults_grow_five_frames_each_way():
-    assert times(run(grow(), {10: [seen()]}, 21)) == [5, 6, 7, 8, 9, 11, 12, 13, 14, 15]
+def test_defaults_grow_half_a_second_back_and_five_frames_on():
+    assert times(run(grow(), {15: [seen()]}, 31)) == [*range(15 - 13, 15), *range(16, 21)]
 
 
 @pytest.mark.parametrize("at", [0, 2])

@@ -114,6 +114,7 @@ def test_gap_counts_the_frames_between(gap, filled):
 def test_lookahead():
     assert interp("gap=12").lookahead(STREAM) == 12
     assert interp().lookahead(STREAM) == 25
+    assert interp("luma=1").lookahead(STREAM) == 26
     assert interp("gap=-1").lookahead(STREAM) is None
 
 

@@ -31,6 +31,7 @@ FLOORS = {
     "anonfilter.channel": 1,
     "anonfilter.filter": 2,
     "anonfilter.assoc": 2,
+    "anonfilter.curves": 2,
     "anonfilter.lumasearch": 2,
     "anonfilter.motion": 2,
     "anonfilter.shots": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -64,7 +65,8 @@ def test_the_edge_rule_is_in_the_look_ahead() -> None:
     # Half a second before a first sighting, and four frames that tell the velocity.
     # Before that track watches a piece for 12 frames.
     assert plan("zone,track,fill").lookahead == 12 + 13 + 4
-    assert plan("zone,track=edge=0,fill").lookahead == 12 + 5 + 4
+    assert plan("zone,track=edge=0,fill").lookahead == 12 + 13 + 4
+    assert plan("zone,track=edge=0,grow=before=3,fill").lookahead == 12 + 3 + 4
     assert plan("zone,track=edge=0:grow=0,fill").lookahead == 12
     assert plan("zone,track=edge=0:grow=0:ahead=0,fill").lookahead == 0
     assert plan("zone,track,grow=before=30,fill").lookahead == 12 + 30 + 4
@@ -81,3 +83,30 @@ def test_the_plan_in_words() -> None:
         "copies   tail: what libavfilter's filters and conversions copy",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize(
+    ("graph", "memory", "looks"),
+    [
+        ("detect=every=auto,track,interp,fill", 1 << 30, True),
+        ("detect=every=auto,track,interp=luma=1,fill", 1 << 30, True),
+        ("detect=every=auto,track,interp=luma=0,fill", 1 << 30, False),
+        ("detect=every=auto,track=global=1,interp,fill", 1 << 30, False),  # its frames have left long ago
+        ("detect=every=auto,track,interp=gap=-1,fill", 1 << 30, False),
+        ("detect=every=auto,track,interp,fill", 0, True),  # whatever the budget: the output must not depend on it
+        ("detect=every=auto,track,fill", 1 << 30, False),
+    ],
+)
+def test_interp_looks_at_frames_that_can_wait(graph: str, memory: int, looks: bool) -> None:
+    made = make_plan(Job(input="in.mp4", output="out.mp4", graph=graph, ring_memory=memory), STREAM)
+    assert [item.reads_pixels for item in made.lane if item.name == "interp"] in ([looks], [])
+
+
+def test_interp_does_not_look_at_frames_too_large_to_wait() -> None:
+    for size, looks in (((1920, 1080), True), ((7680, 4320), False)):
+        made = make_plan(
+            Job(input="in.mp4", output="out.mp4", graph="detect=every=auto,track,interp,fill", passes=2),
+            replace(STREAM, width=size[0], height=size[1]),
+        )
+        assert [item.reads_pixels for item in made.lane if item.name == "interp"] == [looks]
+        assert not looks or made.ring_frames * made.frame_bytes <= 1 << 30

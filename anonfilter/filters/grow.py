@@ -77,7 +77,7 @@ class Grow(RecordFilter):
     name = "grow"
     help = "Extend both ends of a track in time, and boxes in space."
     options = (
-        Option("before", "duration", Duration(5), "time before the first region of a track", min=0),
+        Option("before", "duration", Duration(0.5, "s"), "time before the first region of a track", min=0),
         Option("after", "duration", Duration(5), "time after the last region of a track", min=0),
         Option("scale", "float", 1.1, "factor on width and height", min=1, max=10),
         Option(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from anonfilter import lumasearch
-from anonfilter.assoc import Array
-from anonfilter.errors import InputError
-from anonfilter.filter import Env, RecordFilter
+from anonfilter.curves import path, state
+from anonfilter.filter import Env, Options, RecordFilter
+from anonfilter.filters.follower import Follower
 from anonfilter.frame import StreamInfo
 from anonfilter.motion import extrapolate, joined_shape, moved, overlap, union
 from anonfilter.options import Duration, Option
@@ -120,13 +118,22 @@ class Interp(RecordFilter):
             ),
         ),
         Option("gap", "duration", Duration(1, "s"), "longest gap to fill; -1: any, needs the whole clip", min=-1),
-        Option("luma", "bool", False, "look at the frames of a gap, too: add what was followed there by its luma"),
+        Option(
+            "luma", "bool", None,
+            "look at the frames as well: follow the object from both sightings by its luma, and add where it is found "
+            "(default: 1 if the frames that wait for it take 1 GiB at most)",
+        ),
     )
+
+    def __init__(self, opts: Options, label: str = "") -> None:
+        super().__init__(opts, label)
+        self.looks = bool(opts["luma"])
+        """Whether it follows by luma. The planner decides where the option does not."""
 
     @property
     def reads_pixels(self) -> bool:
         """See RecordLane.reads_pixels."""
-        return bool(self.opts["luma"])
+        return self.looks
 
     def lookahead(self, stream: StreamInfo) -> int | None:
         """Frame m is filled if its track is seen again by frame m + gap. The search needs the frame of the sighting
@@ -142,6 +149,7 @@ class Interp(RecordFilter):
         self._lines: dict[int, _Line] = {}
         self._ends: dict[int, list[int]] = {}  # frame -> tracks seen on it
         self._shots = Shots()
+        self._follower = Follower(env, self.label)
 
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Note the sightings; give the frame that waited long enough."""
@@ -205,7 +213,7 @@ class Interp(RecordFilter):
     def _fill(self, start: int, key: _Key, group: list[_Gap]) -> None:
         """Fill gaps that have their knots and frames in common."""
         knots, at, wanted = key
-        states = np.array([[_state(box) for box in gap.boxes] for gap in group]).swapaxes(0, 1)
+        states = np.array([[state(box) for box in gap.boxes] for gap in group]).swapaxes(0, 1)
         boxes = path(self.opts["method"], np.array(knots, float), states, at, np.array(wanted, float)).tolist()
         agrees = [gap.agrees(knots, at) for gap in group]
         apart = [gap for gap, due in zip(group, agrees, strict=True) if not due]
@@ -217,28 +225,9 @@ class Interp(RecordFilter):
                 self._waiting[n].regions.extend(gap.held(knots, at, n))
         if self.reads_pixels:
             for i, gap in enumerate(group):
-                boxed = {n: tuple(row[i]) for n, row in zip(wanted, boxes, strict=True)}
-                self._follow(gap, start, knots[at + 1], boxed)
-
-    def _follow(self, gap: _Gap, start: int, stop: int, made: Mapping[int, Box]) -> None:
-        """Add where the object was found on the frames of a gap, if that is not inside the box made for it."""
-        shape = lumasearch.shape_of(gap.a.box)
-        if shape is None:
-            return
-        guesses = [_guess(gap, (n - start) / (stop - start), made.get(n)) for n in range(start, stop + 1)]
-        followed = lumasearch.follow(lambda i, box: self._window(start + i, box, shape), guesses, shape)
-        for n, box in enumerate(followed, start):
-            if box is None or n not in made or _inside(box, made[n]):
-                continue
-            score = min(gap.a.score, gap.b.score)
-            new = Region(box, gap.a.cls, score, "interp", gap.a.track, "rect", due=None)
-            self._waiting[n].regions.append(new)
-
-    def _window(self, n: int, box: Box, shape: lumasearch.Shape) -> lumasearch.Window | None:
-        if self.env.ring is None:
-            raise InputError(f"{self.label}: this pass has no frames to look at")
-        frame = self.env.ring[n]
-        return lumasearch.window(frame.planes()[0], frame.fmt, box, shape)
+                made = {n: tuple(row[i]) for n, row in zip(wanted, boxes, strict=True)}
+                for n, region in self._follower.between(gap.a, gap.b, start, knots[at + 1], made):
+                    self._waiting[n].regions.append(region)
 
     def _open_frames(self, line: _Line, start: int, stop: int) -> list[int]:
         """Frames between two sightings that are to be filled: all, but for those from the first to the last
@@ -255,91 +244,6 @@ class Interp(RecordFilter):
             for _ in range(count):
                 line.frames.popleft()
                 line.regions.popleft()
-
-
-def _guess(gap: _Gap, share: float, made: Box | None) -> Box:
-    """Where the object should be at `share` of a gap: the centre of the box made for it, and the size between both
-    ends'. The box itself is larger."""
-    a, b = _state(gap.a.box), _state(gap.b.box)
-    x, y, w, h = (u + share * (v - u) for u, v in zip(a, b, strict=True))
-    if made is not None:
-        x, y = _state(made)[:2]
-    return x - w / 2, y - h / 2, x + w / 2, y + h / 2
-
-
-def _inside(inner: Box, outer: Box) -> bool:
-    return inner[0] >= outer[0] and inner[1] >= outer[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
-
-
-def _state(box: Box) -> tuple[float, float, float, float]:
-    """Centre and size."""
-    x0, y0, x1, y1 = box
-    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
-
-
-def _boxes(states: Array) -> Array:
-    """(..., 4) boxes of (..., 4) centres and sizes."""
-    centre, half = states[..., :2], np.maximum(states[..., 2:], 0.0) / 2
-    return np.concatenate([centre - half, centre + half], axis=-1)
-
-
-def path(method: str, knots: Array, states: Array, at: int, frames: Array) -> Array:
-    """(N, T, 4) boxes of T tracks on N `frames`, which lie between knots at and at + 1.
-
-    knots: (K,) frames, rising. states: (K, T, 4) centre x, y, width, height. Each box contains the linear
-    one.
-    """
-    share = ((frames - knots[at]) / (knots[at + 1] - knots[at]))[:, None, None]
-    straight = _boxes(states[at] + share * (states[at + 1] - states[at]))
-    if method == "linear":
-        return straight
-    if method == "nearest":
-        curve = _boxes(np.where(share <= 0.5, states[at], states[at + 1]))
-    else:
-        curve = _boxes(_spline(method, knots, states)(frames))
-    low = np.minimum(straight[..., :2], curve[..., :2])
-    return np.concatenate([low, np.maximum(straight[..., 2:], curve[..., 2:])], axis=-1)
-
-
-def _spline(method: str, knots: Array, states: Array) -> Any:
-    if method == "pchip":
-        return lambda frames: pchip(knots, states, frames)
-    from scipy.interpolate import Akima1DInterpolator, CubicSpline
-
-    return Akima1DInterpolator(knots, states, method="makima") if method == "makima" else CubicSpline(knots, states)
-
-
-def pchip(x: Array, y: Array, at: Array) -> Array:
-    """(N, ...) values at `at` of the monotone cubic through (K,) x and (K, ...) y, K >= 2.
-
-    The same curve as scipy.interpolate.PchipInterpolator (Fritsch and Butland, "A method for constructing local
-    monotone piecewise cubic interpolants", 1984; ends as in Moler, "Numerical Computing with MATLAB", 3.6). It is
-    here because it is the default, so that a run need not import SciPy (about half a second on two cores).
-    """
-    h = np.diff(x).reshape(-1, *[1] * (y.ndim - 1))
-    slope = np.diff(y, axis=0) / h
-    d = np.zeros_like(y)
-    if len(x) == 2:
-        d[:] = slope[0]
-    else:
-        left, right, w1, w2 = slope[:-1], slope[1:], 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
-        same = left * right > 0
-        mean = np.divide(w1, left, out=np.ones_like(left), where=same)
-        mean += np.divide(w2, right, out=np.ones_like(left), where=same)
-        d[1:-1] = np.where(same, (w1 + w2) / mean, 0.0)
-        for end, h0, h1, s0, s1 in ((0, h[0], h[1], slope[0], slope[1]), (-1, h[-1], h[-2], slope[-1], slope[-2])):
-            first = ((2 * h0 + h1) * s0 - h0 * s1) / (h0 + h1)
-            first = np.where(np.sign(first) != np.sign(s0), 0.0, first)
-            steep = (np.sign(s0) != np.sign(s1)) & (np.abs(first) > 3 * np.abs(s0))
-            d[end] = np.where(steep, 3 * s0, first)
-    i = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
-    t = ((at - x[i]) / (x[i + 1] - x[i])).reshape(-1, *[1] * (y.ndim - 1))
-    out: Array = (
-        y[i] * (1 + 2 * t) * (1 - t) ** 2
-        + y[i + 1] * t**2 * (3 - 2 * t)
-        + h[i] * t * (1 - t) * (d[i] * (1 - t) - d[i + 1] * t)
-    )
-    return out
 
 
 def between(a: Region, b: Region, share: float, box: Box) -> Region:
