@@ -221,8 +221,14 @@ def _tell(report: Report, log: Log) -> None:
         )
     if report.reconnects:
         log("warning", f"the input was opened again {report.reconnects} times")
-    if report.corrupt:
-        log("warning", f"{report.corrupt} frames were marked corrupt by the decoder")
+    damage = (
+        (report.corrupt, f"{report.corrupt} frames were marked corrupt by the decoder"),
+        (report.undecodable, f"{report.undecodable} packets of the video could not be decoded"),
+        (report.damaged, f"the container is damaged in {report.damaged} places"),
+        (report.missing, f"the last {report.missing:.2f} s that the container states are not there"),
+    )
+    for line in [*report.notes, *(line for count, line in damage if count)]:
+        log("warning", line)
     log(
         "info",
         f"{report.frames} frames, {report.covered_frames} with regions ({report.regions} in all), "

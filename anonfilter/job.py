@@ -115,7 +115,9 @@ class Report:
     """What a finished run tells: frames written, seconds taken, frames that had regions, regions in all, passes made,
     what was dropped for privacy (one line each), frames the decoder flagged corrupt, and the output's size. Of -live:
     frames covered wholly because no analysis was there in time, frames left out because the output was too slow, the
-    longest time in seconds from arrival to the encoder; how often an input was opened again."""
+    longest time in seconds from arrival to the encoder; how often an input was opened again. Of a damaged input:
+    packets that the decoder could not decode, places where the container was damaged, seconds that are missing at its
+    end, and what else there was to say of it (one line each)."""
 
     frames: int = 0
     seconds: float = 0.0
@@ -129,3 +131,7 @@ class Report:
     left_out: int = 0
     latency: float = 0.0
     reconnects: int = 0
+    undecodable: int = 0
+    damaged: int = 0
+    missing: float = 0.0
+    notes: list[str] = field(default_factory=list)

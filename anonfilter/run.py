@@ -351,6 +351,11 @@ def _render(
         if isinstance(reader, Reconnecting):
             report.reconnects = reader.reconnects
         report.frames, report.corrupt = state.frame, reader.corrupt
+        report.undecodable, report.damaged = reader.undecodable, reader.errors - reader.undecodable
+        report.missing = reader.missing
+        report.notes += reader.notes
+        if writer.nudged:
+            report.notes.append(f"{writer.nudged} frames whose time repeats or runs back come one tick after the last")
         report.dropped += [*reader.dropped, *writer.dropped]
         state.done = True
         _tick(job, state, started)

@@ -78,8 +78,9 @@ def path_of(name: str) -> str:
     return name.removeprefix("file:")
 
 
-def open_input(job: Job) -> InputContainer:
-    """Open the job's input. Raises InputError, one line."""
+def open_input(job: Job, more: dict[str, str] | None = None) -> InputContainer:
+    """Open the job's input. more: options for libavformat beside the job's, which count first. Raises InputError, one
+    line."""
     name = job.input
     pipes.check_input(job)
     if not is_url(name):
@@ -95,7 +96,7 @@ def open_input(job: Job) -> InputContainer:
             container: InputContainer = av.open(
                 "pipe:0" if name == "-" else name,
                 format=job.input_format,
-                options=dict(job.input_options),
+                options={**job.input_options, **(more or {})},
                 timeout=_PATIENCE if live(name) and "listen" not in str(job.input_options) else None,
                 **TAGS,
             )

@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 
 from anonfilter.errors import InputError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.io import demuxing, hdr, left, logs, selection, sound, streams
+from anonfilter.io import demuxing, hdr, index, left, logs, selection, sound, streams
 from anonfilter.io.clock import rescale
 from anonfilter.io.fields import deinterlaces
 from anonfilter.job import Job
@@ -38,8 +38,9 @@ class Reader:
     the video. shift: seconds that an output subtracts from every timestamp (0 without -ss, since the output keeps the
     source's pts). container, video: PyAV's objects for the writer. pictures: cover art, by stream. captions: whether
     the video has closed captions. dropped: one line for each thing that no output gets. corrupt: frames that the
-    decoder flagged. errors: damage that ignore_errors passed over. Raises InputError, one line, for anything that is
-    not a video that can be decoded.
+    decoder flagged. errors: damage that ignore_errors passed over, undecodable: packets of the video among it, missing:
+    seconds at the end that the container states and that are not there. notes: what else was wrong, one line each.
+    Raises InputError, one line, for anything that is not a video that can be decoded.
 
     One thread at a time may use a reader. Reading the same file again with the same job gives the same frames
     with the same ordinals.
@@ -50,17 +51,40 @@ class Reader:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.name = job.input
-        self.corrupt = self.errors = 0
-        self.dropped: list[str] = []
-        self._hash = hashlib.sha256()
-        self._ended = False
         self.container: InputContainer | None = None
-        self.container = demuxing.open_input(job)
+        once = demuxing.read_once(self.name)
+        remedy = index.SOUND if once else index.avi(demuxing.path_of(self.name))
         try:
-            self._open()
+            self._begin_at(remedy)
         except BaseException:
             self.close()
             raise
+
+    def _begin_at(self, remedy: index.Remedy, front: bool = False) -> None:
+        """Open the input and decode its first frame. front: without seeking."""
+        self.close()
+        job = self.job
+        self.corrupt = self.errors = self.undecodable = 0
+        self.missing = 0.0
+        self.dropped: list[str] = []
+        self.notes = [remedy.note] if remedy.note else []
+        self._remedy, self._front = remedy, front
+        self._sought = self._early = False
+        self._hash = hashlib.sha256()
+        self._ended = False
+        self.container = demuxing.open_input(job, remedy.options)
+        try:
+            if remedy is index.SOUND and "mov" in self.container.format.name and not demuxing.read_once(self.name):
+                edits = index.edits(selection.select(self.container, job).video)
+                if edits is not index.SOUND:
+                    self._begin_at(edits)
+                    return
+            self._open()
+        except InputError:
+            # A damaged index leads a seek anywhere: also behind what was asked for, or into the middle of nothing.
+            if not self._sought or demuxing.read_once(self.name):
+                raise
+            self._begin_at(remedy, front=True)
 
     def _open(self) -> None:
         container = self._container
@@ -102,6 +126,9 @@ class Reader:
             if not isinstance(item, Frame) and streams.is_picture(item.stream):
                 self.pictures[item.stream.index] = bytes(item)
             if isinstance(item, Frame):
+                if self._sought and not self._early and self._begin is not None:
+                    if item.pts is not None and item.pts > rescale(self._begin, self.time_base):
+                        raise InputError(f"{self.name}: seeking to {self._asked:g} s ended behind it")
                 self.info = streams.stream_info(container, video, item.av, self._zero_ticks * self.time_base)
                 self.dropped += hdr.read(item.av)[1]
                 self.captions = hdr.has_captions(item.av)
@@ -165,10 +192,11 @@ class Reader:
             raise InputError(f"{self.name}: -to or -t leaves nothing of the input")
         self._begin = begin if ss is not None else None
         self._end = None if self._length is None else begin + self._length
-        if self._begin is not None and skip > 0:
+        if self._begin is not None and skip > 0 and not self._front:
             # Some demuxers seek by decoding time: the margin is ffmpeg's for streams with reordered frames.
             target = self._begin - Fraction(3, 23)
             with contextlib.suppress(av.error.FFmpegError):  # a pipe, say: read from the front and drop
+                self._sought = True  # a seek that fails may have moved, too
                 self._container.seek(rescale(target, _MICRO), backward=True)
 
     # -- reading --
@@ -202,6 +230,7 @@ class Reader:
             for frame in self._decode(packet):
                 pts = self._pts(frame)
                 if keep_from is not None and pts < keep_from:
+                    self._early = True
                     continue
                 if first is None:
                     # ffmpeg's trim counts -t from the first picture that is kept, not from -ss.
@@ -272,6 +301,7 @@ class Reader:
                     "(-err_detect ignore_err goes on)"
                 ) from error
             self.errors += 1
+            self.undecodable += 1
             return []
 
     def _at(self) -> str:
@@ -293,6 +323,10 @@ class Reader:
                     # PyAV, when it marks the end of a stream that appeared in mid-file: everything has been read.
                     packet = None
             found = logs.errors(m for m in said if m[1] not in av.codec.codecs_available)
+            over = packet is None or (not packet.size and packet.dts is None)
+            if (error is not None or found) and over and self._all_there():
+                self.notes.append("what stands behind the last packet is damaged: an index, most likely")
+                break
             if error is not None or found:
                 self._damaged(error, found)
                 if error is not None:
@@ -306,9 +340,25 @@ class Reader:
                 # AVI's dropped frames, and PyAV's mark of the end. A decoder would take both for the end.
                 continue
             failures = 0
+            if self._remedy.end is not None and packet.pos is not None and packet.pos >= self._remedy.end:
+                break  # bytes of the index that look like chunks
             self._account(packet)
             yield packet
         yield None
+
+    def _all_there(self) -> bool:
+        """Whether every frame that the container states has come, so that no frame can be missing."""
+        video, container = self.video, self._container
+        reached = self._seen.get(video.index)
+        if reached is None:
+            return False
+        frame = 1.5 / video_rate(video)
+        stated = streams.declared_seconds(video)
+        whole = (container.duration or 0) / 1_000_000
+        far = float(max(self._seen.values())) - (container.start_time or 0) / 1_000_000
+        origin = float(Fraction(video.start_time or 0) * Fraction(video.time_base or 1))
+        got = float(reached) - (min(origin, 0.0) if "matroska" in container.format.name else origin)
+        return bool(stated or whole) and got + frame >= stated and far + max(frame, 0.1) >= whole
 
     def _damaged(self, error: Exception | None, found: list[str]) -> None:
         if not self.job.ignore_errors:
@@ -371,8 +421,6 @@ class Reader:
 
     def _check_complete(self, frames: int) -> None:
         """A cut file ends without an error: compare with what the container states."""
-        if self.job.ignore_errors:
-            return
         container, video = self._container, self.video
         reached = self._seen.get(video.index)
         if reached is None or demuxing.live(self.name):
@@ -386,12 +434,13 @@ class Reader:
         if name in ("avi", "asf", "flv", "mxf") and video.frames and self._begin is None and self._end is None:
             missing = video.frames - self._packets
             if missing > video_rate(video):
-                raise InputError(self._short(f"{self._packets} of {video.frames} frames"))
-        if not demuxing.states_duration(name):
+                self._fall_short(f"{self._packets} of {video.frames} frames", missing / video_rate(video))
+                return
+        if not demuxing.states_duration(name) or ("mov" in name and 0 < video.frames <= self._packets):
             return
         limit = None if self._end is None else float(self._end - origin)
         if stated and got + 1 < min(stated, limit or stated):
-            raise InputError(self._short(f"{got:.2f} of {stated:.2f} s"))
+            self._fall_short(f"{got:.2f} of {stated:.2f} s", min(stated, limit or stated) - got)
         if not stated and container.duration:
             # All streams count here: sound may be longer than the picture.
             first = Fraction(container.start_time or 0) * _MICRO
@@ -399,10 +448,12 @@ class Reader:
             far = float(max(self._seen.values()) - first)
             limit = None if self._end is None else float(self._end - first)
             if far + 1 < min(whole, limit or whole):
-                raise InputError(self._short(f"{far:.2f} of {whole:.2f} s"))
+                self._fall_short(f"{far:.2f} of {whole:.2f} s", min(whole, limit or whole) - far)
 
-    def _short(self, what: str) -> str:
-        return f"{self.name}: cut short: {what} are there (-err_detect ignore_err takes what there is)"
+    def _fall_short(self, what: str, seconds: float) -> None:
+        if not self.job.ignore_errors:
+            raise InputError(f"{self.name}: cut short: {what} are there (-err_detect ignore_err takes what there is)")
+        self.missing = seconds
 
     def fingerprint(self) -> str:
         """sha256, in hexadecimal, over the video packets of the requested range.

@@ -1,0 +1,176 @@
+"""Damaged input: an error that names file and time, or with ignore_err all that decodes and a count of the rest. An
+index that lies stops nothing."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anonfilter.errors import InputError
+from anonfilter.io import index
+from anonfilter.io.reader import Reader
+from anonfilter.job import Job, Report
+from anonfilter.run import run
+
+CUES = bytes.fromhex("1c53bb6b")
+ZONE = "zone=w=48:h=48,fill"
+B_FRAMES = {"preset": "veryfast", "bf": "2", "b-adapt": "0", "g": "10"}
+
+
+def noise(raw: bytearray, start: int, end: int) -> None:
+    rng = random.Random(3)
+    raw[start:end] = rng.randbytes(end - start)
+
+
+def cue_positions(raw: bytearray) -> None:
+    """Seeking by these cues ends behind the file."""
+    at, rng = raw.rfind(CUES), random.Random(3)
+    while (at := raw.find(b"\xf1", at + 1)) > 0:
+        size = raw[at + 1] & 0x7F
+        if size <= 4:
+            raw[at + 2 : at + 2 + size] = rng.randbytes(size)
+
+
+def zero_cues(raw: bytearray) -> None:
+    at = raw.rfind(CUES)
+    raw[at : at + 50] = bytes(50)
+
+
+def box(raw: bytearray, name: bytes, skip: int) -> tuple[int, int]:
+    """Place and end of an MP4 box's payload, without its first `skip` bytes."""
+    at = raw.find(name)
+    assert at > 0
+    return at + 4 + skip, at - 4 + struct.unpack(">I", raw[at - 4 : at])[0]
+
+
+def sync_samples(raw: bytearray) -> None:
+    start, end = box(raw, b"stss", 8)
+    rng = random.Random(3)
+    raw[start:end] = b"".join(struct.pack(">I", rng.randrange(1, 120)) for _ in range((end - start) // 4))
+
+
+def composition_times(raw: bytearray) -> None:
+    noise(raw, *box(raw, b"ctts", 12))
+
+
+def large_composition_times(raw: bytearray) -> None:
+    start, end = box(raw, b"ctts", 8)
+    rng = random.Random(3)
+    for at in range(start, end, 8):
+        raw[at + 4 : at + 8] = struct.pack(">I", rng.randrange(1 << 24))
+
+
+def idx1(raw: bytearray) -> int:
+    return raw.rfind(b"idx1")
+
+
+INDEXES: dict[str, tuple[str, dict[str, Any], Callable[[bytearray], None]]] = {
+    "cues are zeros": ("a.mkv", {"options": {"g": "10"}}, zero_cues),
+    "cues lead nowhere": ("a.mkv", {"options": {"g": "10"}}, cue_positions),
+    "cues are noise": ("a.mkv", {"options": {"g": "10"}}, lambda r: noise(r, r.rfind(CUES) + 5, r.rfind(CUES) + 60)),
+    "idx1 is noise": ("a.avi", {"codec": "mpeg4"}, lambda r: noise(r, idx1(r) + 8, idx1(r) + 808)),
+    "idx1 has no size": ("a.avi", {"codec": "mpeg4"}, lambda r: noise(r, idx1(r) + 4, idx1(r) + 8)),
+    "idx1 is zeros": ("a.avi", {"codec": "mpeg4"}, lambda r: r.__setitem__(slice(idx1(r), idx1(r) + 600), bytes(600))),
+    "idx1 is gone": ("a.avi", {"codec": "mpeg4"}, lambda r: r.__delitem__(slice(idx1(r), len(r)))),
+    "stss": ("a.mp4", {"options": B_FRAMES}, sync_samples),
+    "ctts": ("a.mp4", {"options": B_FRAMES}, composition_times),
+    "ctts of hours": ("a.mp4", {"options": B_FRAMES}, large_composition_times),
+    "elst": ("a.mp4", {"options": B_FRAMES}, lambda r: noise(r, *box(r, b"elst", 4))),
+}
+
+
+def make(clips: Any, tmp_path: Path, name: str) -> Path:
+    file, how, damage = INDEXES[name]
+    path: Path = clips.make(tmp_path / file, frames=100, **how)
+    raw = bytearray(path.read_bytes())
+    damage(raw)
+    path.write_bytes(raw)
+    return path
+
+
+def convert(path: Path, **more: Any) -> Report:
+    return run(Job(str(path), f"{path}.out.mkv", ZONE, encoder_options={"preset": "ultrafast"}, **more))
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_a_damaged_index_stops_nothing(clips: Any, tmp_path: Path, name: str) -> None:
+    path = make(clips, tmp_path, name)
+    assert convert(path).frames == 100
+    assert len(clips.pictures(f"{path}.out.mkv")) == 100
+
+
+@pytest.mark.parametrize("name", [name for name in INDEXES if not name.startswith("ctts")])
+def test_seeking_by_a_damaged_index_loses_no_frame(clips: Any, tmp_path: Path, name: str) -> None:
+    path = make(clips, tmp_path, name)
+    assert convert(path, ss=2.0).frames == 50
+
+
+def test_a_sound_index_is_used(clips: Any, tmp_path: Path) -> None:
+    for name, how in (("a.avi", {"codec": "mpeg4"}), ("a.mp4", {"options": B_FRAMES}), ("a.mkv", {})):
+        path = clips.make(tmp_path / name, frames=30, audio=("eng",), **how)
+        assert index.avi(str(path)) is index.SOUND
+        reader = Reader(Job(str(path), "x.mkv", ss=0.5))
+        assert reader.notes == []
+        assert not reader._front
+        reader.close()
+
+
+def test_the_report_says_that_the_index_was_damaged(clips: Any, tmp_path: Path) -> None:
+    assert convert(make(clips, tmp_path, "idx1 is noise")).notes == [
+        "the index is damaged: the file was read from front to back"
+    ]
+
+
+def test_what_is_not_there_is_counted(clips: Any, tmp_path: Path) -> None:
+    """Four seconds of which the last are cut off."""
+    path = clips.make(tmp_path / "a.mkv", frames=100, options={"g": "10"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(InputError, match=r"a\.mkv: .*(cut short|damaged).*ignore_err"):
+        convert(path)
+    assert not list(tmp_path.glob("*.out*"))
+    report = convert(path, ignore_errors=True)
+    assert report.missing == pytest.approx(4 - report.frames / 25, abs=0.1)
+    assert report.missing > 1
+
+
+def test_what_does_not_decode_is_counted(clips: Any, tmp_path: Path) -> None:
+    """Pictures overwritten: packets that cannot be decoded, or frames that the decoder calls corrupt."""
+    path = clips.make(tmp_path / "a.avi", frames=100, size=(320, 240), codec="mpeg4", options={"g": "1000"})
+    raw = bytearray(path.read_bytes())
+    at = raw.find(b"00dc", len(raw) // 2)
+    raw[at + 8 : at + 40] = bytes(32)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"a\.avi: cannot decode the video at 1\.\d+ s"):
+        convert(path)
+    report = convert(path, ignore_errors=True)
+    assert report.undecodable == 1
+    assert report.frames == 99
+    assert (report.missing, report.damaged) == (0, 0)
+
+
+def test_places_of_damage_are_counted(clips: Any, tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "a.mkv", frames=100, options={"g": "5"})
+    raw = bytearray(path.read_bytes())
+    noise(raw, len(raw) // 2, len(raw) // 2 + 3000)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"a\.mkv: .* at [12]\.\d+ s: .*ignore_err"):
+        convert(path)
+    report = convert(path, ignore_errors=True)
+    assert report.damaged + report.undecodable > 0
+    assert 60 < report.frames < 100
+
+
+def test_a_damaged_index_beside_damaged_pictures_is_an_error(clips: Any, tmp_path: Path) -> None:
+    """What stands behind the last packet may be damaged only where every frame has come."""
+    path = clips.make(tmp_path / "a.mkv", frames=100, options={"g": "10"})
+    raw = bytearray(path.read_bytes())
+    del raw[len(raw) * 9 // 10 :]
+    raw += bytes(64)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="ignore_err"):
+        convert(path)
