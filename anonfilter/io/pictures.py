@@ -131,7 +131,8 @@ class PictureReader:
 
     def __init__(self, job: Job) -> None:
         self.job, self.name = job, job.input
-        self.corrupt = self.errors = 0
+        self.corrupt = self.errors = self.undecodable = 0
+        self.missing, self.notes = 0.0, list[str]()
         self.dropped: list[str] = []
         self.shift = Fraction(0)
         self.container = self.video = None

@@ -126,9 +126,9 @@ class Reader:
             if not isinstance(item, Frame) and streams.is_picture(item.stream):
                 self.pictures[item.stream.index] = bytes(item)
             if isinstance(item, Frame):
-                if self._sought and not self._early and self._begin is not None:
-                    if item.pts is not None and item.pts > rescale(self._begin, self.time_base):
-                        raise InputError(f"{self.name}: seeking to {self._asked:g} s ended behind it")
+                wanted = None if self._begin is None or not self._sought else rescale(self._begin, self.time_base)
+                if wanted is not None and not self._early and item.pts is not None and item.pts > wanted:
+                    raise InputError(f"{self.name}: seeking to {self._asked:g} s ended behind it")
                 self.info = streams.stream_info(container, video, item.av, self._zero_ticks * self.time_base)
                 self.dropped += hdr.read(item.av)[1]
                 self.captions = hdr.has_captions(item.av)
