@@ -22,6 +22,9 @@ TAGS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__versio
 # Text that libavformat would draw as pictures of a terminal.
 TEXT_ART = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 
+# Inputs whose name is no file's.
+_NO_FILES = frozenset({"lavfi"})
+
 # Containers whose header states a duration; others leave it to be estimated from the bit rate.
 _STATED = frozenset({"mov", "matroska", "avi", "flv", "asf", "mxf"})
 
@@ -83,7 +86,7 @@ def open_input(job: Job, more: dict[str, str] | None = None) -> InputContainer:
     line."""
     name = job.input
     pipes.check_input(job)
-    if not is_url(name):
+    if not is_url(name) and job.input_format not in _NO_FILES:
         path = path_of(name)
         if not os.path.exists(path):
             raise InputError(f"{name}: No such file or directory")
