@@ -253,6 +253,18 @@ def test_progress(after: str, clips_of: Callable[[str], str], tmp_path: Path) ->
     assert float(found["stream_0_0_q"]) == pytest.approx(float(expected["stream_0_0_q"]), abs=2)
 
 
+@pytest.mark.parametrize("encoder", ["mpeg4 -bf 2", "mpeg2video", "mjpeg -pix_fmt yuvj420p"])
+def test_fixed_quality(encoder: str, clips_of: Callable[[str], str], tmp_path: Path) -> None:
+    """-q:v makes files as large as ffmpeg's, but for what it signs them with."""
+    sizes = []
+    for quality in ("2", "7.5", "31"):
+        options = f"-an -c:v {encoder} -q:v {quality} -frames:v 25"
+        theirs, ours = (path.stat().st_size for path in both(clips_of("even.mkv"), "", options, STEADY, tmp_path))
+        assert ours == pytest.approx(theirs, abs=40 * 25)
+        sizes.append(ours)
+    assert sizes[0] > 1.5 * sizes[1] > 1.5 * 1.5 * sizes[2]
+
+
 # Options, and words that both programs say. {clip}: an input, {old}: a file that is there, {new}: one that is not.
 FAILURES = [
     ("-i {new} {out}", "No such file or directory"),

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from anonfilter.errors import OutputError
 from anonfilter.frame import StreamInfo
-from anonfilter.io import hdr, logs
+from anonfilter.io import hdr, logs, quantizer
 from anonfilter.io.streams import CHROMA_LOCATIONS
 from anonfilter.job import Job
 
@@ -243,6 +243,7 @@ def open_encoder(
     context.flags |= int(av.codec.context.Flags.frame_duration)
     options = dict(job.encoder_options)
     _own_options(context, options)
+    quantizer.fix(codec.name, options)
     _quiet(codec.name, options)
     if stream.hdr is not None:
         hdr.add_parameters(codec.name, stream.hdr, options)
@@ -308,7 +309,8 @@ def _own_options(context: Any, options: dict[str, str]) -> None:
         if name in options:
             value = options.pop(name)
             try:
-                context.qscale, context.global_quality = True, int(float(value))
+                options["global_quality"] = str(round(float(value) * 118))
+                options["flags"] = options.get("flags", "") + "+qscale"
             except ValueError:
                 raise OutputError(f"-{name}:v {value}: not a number") from None
     if "tag" in options:
