@@ -12,6 +12,7 @@ from anonfilter.errors import PlanError
 from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordLane, Role
 from anonfilter.filters import lavfi
 from anonfilter.filters.hold import Hold
+from anonfilter.filters.scene import Scene
 from anonfilter.frame import StreamInfo
 from anonfilter.io.demuxing import read_once
 from anonfilter.io.lavfi import LavfiGraph, check_filter
@@ -192,6 +193,7 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     if head:
         out = LavfiGraph(head, source, None, job.threads).out
         stream = upright(out) if turn else out
+    _check_shots(built, stream)
     added.find_shots(lane)
     if warning := added.look_again(lane):
         warnings.append(warning)
@@ -210,6 +212,18 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     origins = [i for i, (_, f) in enumerate(built) if isinstance(f, RecordLane) and f.origin]
     detection = ",".join(spec.to_text() for spec in specs[: origins[-1] + 1]) if origins else ""
     return _choose(job, stream, source, head, bool(turn), lane, tail, detection, warnings)
+
+
+def _check_shots(built: Sequence[tuple[FilterSpec, Filter | None]], stream: StreamInfo) -> None:
+    """A reader that leaves frames out looks at both sides of each cut, if it hears of the cuts in time."""
+    for i, (spec, item) in enumerate(built):
+        if not isinstance(item, Scene) or not item.searches:
+            continue
+        for other, f in built[:i]:
+            if isinstance(f, PixelReader) and f.gap(stream) > 1:
+                raise spec.error(
+                    f"'{spec.name}' must come before '{other.name}', which then looks at both sides of each cut"
+                )
 
 
 def _appended(job: Job) -> list[FilterSpec]:

@@ -160,7 +160,7 @@ def main() -> None:
         there, found, right = c["hard"] + c["gradual"], c["hard found"] + c["gradual found"], c["cuts"] - c["wrong"]
         cells = (
             f"`{method.args}`", share(c["hard found"], c["hard"]), share(c["gradual found"], c["gradual"]),
-            str(c["wrong"]), f"{found / max(1, there):.2f}", f"{right / max(1, c['cuts']):.2f}",
+            str(c["wrong"]), f"{found / there:.2f}" if there else "-", f"{right / c['cuts']:.2f}" if c["cuts"] else "-",
             share(c["marked right"], c["fading"]), share(c["marked right"], c["marked"]),
             f"{1000 * method.seconds / max(1, method.frames):.2f}",
         )  # fmt: skip

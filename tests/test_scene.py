@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from anonfilter.errors import GraphError
 from anonfilter.filter import Env, Options
 from anonfilter.filters.scene import Scene
 from anonfilter.frame import Frame, StreamInfo
@@ -192,3 +193,13 @@ def plan_of(graph: str) -> list[str]:
 )
 def test_the_planner_adds_one_where_detections_are_joined(graph: str, lane: list[str]) -> None:
     assert plan_of(graph) == lane
+
+
+@pytest.mark.parametrize("every", ["5", "auto"])
+@pytest.mark.parametrize("method", ["content", "transnetv2"])
+def test_a_sampler_that_would_not_hear_of_cuts_is_an_error(every: str, method: str) -> None:
+    with pytest.raises(GraphError, match="'scene' must come before 'detect', which then looks at both sides"):
+        plan_of(f"detect=faces:every={every},scene={method},track,blur")
+    assert plan_of(f"detect=faces,scene={method},track=edge=0:grow=0,blur")[:2] == ["detect", "scene"]
+    assert plan_of(f"detect=faces:every={every},scene=off,track,blur")[:2] == ["detect", "scene"]
+    assert plan_of(f"scene={method},detect=faces:every={every},track,blur")[:2] == ["scene", "detect"]

@@ -66,6 +66,11 @@ class Scene(PixelReader):
         self._threshold: float = _THRESHOLDS.get(self._method, 0.0) if given is None else given
         self._net: TransNet | None = None
 
+    @property
+    def searches(self) -> bool:
+        """Whether it looks for transitions at all."""
+        return self._method != "off"
+
     def lookahead(self, stream: StreamInfo) -> int | None:
         """What the finder needs of the future."""
         if self._method == "off":
