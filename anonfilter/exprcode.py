@@ -28,7 +28,8 @@ ARITY: dict[str, tuple[int, int]] = {
 # In libavutil a minus sign before one of these does nothing.
 _SIGNLESS = frozenset({"while", "taylor", "root"})
 SLOTS = 10  # variables of st() and ld()
-MAX_TURNS = 10_000_000
+MAX_TURNS = 1_000_000
+"""Of all loops of an evaluation together, also those inside of others: under a second."""
 
 
 @dataclass(slots=True)
@@ -50,13 +51,20 @@ class State:
 
     values: dict[str, float]
     slots: list[float]
+    turns: int = 0
+
+    def turn(self) -> None:
+        """Count one turn of a loop. Raises EndlessError."""
+        self.turns += 1
+        if self.turns > MAX_TURNS:
+            raise EndlessError
 
 
 Code = Callable[[State], float]
 
 
 class EndlessError(Exception):
-    """A while() that does not end."""
+    """Loops that do not end."""
 
 
 def compile_node(node: Node) -> Code:
@@ -260,11 +268,10 @@ def _ifnot(s: State, test: Code, then: Code, other: Code | None = None) -> float
 
 def _while(s: State, test: Code, body: Code) -> float:
     value = _NAN
-    for _ in range(MAX_TURNS):
-        if not test(s):
-            return value
+    while test(s):
+        s.turn()
         value = body(s)
-    raise EndlessError
+    return value
 
 
 def _print(s: State, value: Code, level: Code | None = None) -> float:
@@ -295,6 +302,7 @@ def _taylor(s: State, term: Code, x: Code, index: Code | None = None) -> float:
     kept = s.slots[slot]
     for i in range(1000):
         before = total
+        s.turn()
         s.slots[slot] = float(i)
         value = term(s)
         total += factor * value
@@ -318,6 +326,7 @@ def _root(s: State, function: Code, limit: Code) -> float:
             if i & 1:
                 x = -x
             x += low if i & 2 else high
+        s.turn()
         s.slots[0] = x
         value = function(s)
         if value <= 0 and value > low_value:
@@ -337,6 +346,7 @@ def _bisect(s: State, function: Code, low: float, high: float) -> tuple[float, f
         s.slots[0] = middle
         if middle in (low, high):
             break
+        s.turn()
         value = function(s)
         if value != value:
             return value, value

@@ -177,8 +177,8 @@ def try_graph(number: int, seed: int) -> str:
 def _told(error: AnonfilterError, text: str) -> str:
     """The error's kind. Its message must be short enough to read."""
     lines = str(error).splitlines()
-    longest = 400 + max((len(line) for line in text.splitlines()), default=0)
-    if not lines or len(lines) > 4 or len(lines[0]) > longest:
+    longest = 400 + 3 * max((len(line) for line in text.splitlines()), default=0)  # it may quote a name twice
+    if not 0 < len(lines) < 4 or len(lines[0]) > longest:
         raise AssertionError(f"a message of {len(lines)} lines for {text[:200]!r}: {str(error)[:400]!r}")
     return type(error).__name__
 

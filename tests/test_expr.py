@@ -102,9 +102,13 @@ def test_variables_last_and_random_repeats() -> None:
 
 def test_a_loop_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anonfilter.exprcode.MAX_TURNS", 1000)
-    with pytest.raises(GraphError, match="has gone round"):
+    with pytest.raises(GraphError, match="have gone round"):
         evaluate("while(1,0)")
     assert evaluate("while(lt(ld(0),999),st(0,ld(0)+1))") == 999
+    inner = "while(lt(ld(0),99),st(0,ld(0)+1))"  # counted together with the loop around it
+    with pytest.raises(GraphError, match="have gone round"):
+        evaluate(f"while(lt(ld(1),99),st(1,ld(1)+1);st(0,0);{inner})")
+    assert evaluate(f"while(lt(ld(1),9),st(1,ld(1)+1);st(0,0);{inner})") == 99
 
 
 def test_time_and_print(capsys: pytest.CaptureFixture[str]) -> None:

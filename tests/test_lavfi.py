@@ -451,5 +451,10 @@ def test_pads_by_the_billion_are_refused_before_they_are_made(graph: str) -> Non
         LavfiGraph(graph, STREAM)
 
 
+def test_a_rate_of_nothing() -> None:
+    with pytest.raises(GraphError, match="no time base"):
+        LavfiGraph("fps=0:0", STREAM)
+
+
 def test_a_count_of_one_is_no_branch() -> None:
     assert LavfiGraph("select='gt(n,1)':1,split=1", STREAM).out.width == STREAM.width

@@ -228,6 +228,8 @@ class LavfiGraph:
         if clock is None or link is None:
             raise PlanError("libavfilter does not say what comes out of this graph (is this PyAV newer than 19?)")
         s = self.stream
+        if not int(clock[1]) or not int(clock[2]):
+            raise self._error(None, "libavfilter gives this graph's frames no time base (a rate of 0?)")
         base = Fraction(int(clock[1]), int(clock[2]))
         rate = Fraction(int(clock[3]), int(clock[4])) if int(clock[3]) and int(clock[4]) else s.average_rate
         known = rate == s.average_rate
