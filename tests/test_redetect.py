@@ -289,7 +289,7 @@ def test_the_budget(run: Any) -> None:
     run(world, tracks, 160, "max=0.2", log=log)
     assert 1 < len(world.looks) <= 0.2 * 160
     assert len(log) == 1
-    assert "looks were left out (max=0.2)" in log[0]
+    assert "second looks were beyond the budget (max=0.2 a frame)" in log[0]
     world = World(lambda n: [])
     run(world, tracks, 160, "max=0")
     assert world.looks == []

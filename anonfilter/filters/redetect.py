@@ -168,7 +168,8 @@ class Redetect(PixelReader):
         last = max(self._waiting, default=-1)
         self._settle(last)
         if self._left_out:
-            self.env.log("info", f"{self.label}: {self._left_out} looks were left out (max={self.opts['max']:g})")
+            budget = f"max={self.opts['max']:g} a frame"
+            self.env.log("info", f"{self.label}: {self._left_out} second looks were beyond the budget ({budget})")
         return list(self._leave(last))
 
     def _price(self, detector: CropDetector) -> float:

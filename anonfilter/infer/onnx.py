@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,10 @@ import numpy.typing as npt
 from anonfilter.errors import ModelError
 from anonfilter.infer import Tensor, first_line
 from anonfilter.infer.onnxgraph import describe, rewrite
+
+
+_SMALL = 1 << 17
+"""Samples of a picture up to which a net's memory is given back after each run."""
 
 
 class OnnxSession:
@@ -34,7 +39,7 @@ class OnnxSession:
             first = describe(model).inputs[0].name
             fixed = {name or first: shape for name, shape in shapes.items()}
             self._session = ort.InferenceSession(
-                rewrite(model, fixed), _options(ort, threads), providers=["CPUExecutionProvider"]
+                rewrite(model, fixed), _options(ort, threads, fixed), providers=["CPUExecutionProvider"]
             )
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
@@ -67,8 +72,11 @@ class OnnxSession:
         self._session = None
 
 
-def _options(ort: Any, threads: int) -> Any:
+def _options(ort: Any, threads: int, shapes: Mapping[str, tuple[int, ...]]) -> Any:
     options = ort.SessionOptions()
+    # An arena keeps what it once took. Nets for small tensors, of which a run opens several, do without: for CenterFace
+    # at 160, 192 and 320 samples together 51 MB are resident instead of 88.
+    options.enable_cpu_mem_arena = any(math.prod(shape[2:]) > _SMALL for shape in shapes.values())
     options.log_severity_level = 3
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
