@@ -15,7 +15,6 @@ from anonfilter.errors import ModelError
 from anonfilter.infer import Tensor, first_line
 from anonfilter.infer.onnxgraph import describe, rewrite
 
-
 _SMALL = 1 << 17
 """Samples of a picture up to which a net's memory is given back after each run."""
 
