@@ -160,6 +160,13 @@ def test_times(case: tuple[str, str, str, str], clips_of: Callable[[str], str], 
     name, before, after, extra = case
     theirs, ours = both(clips_of(name), before, after, extra, tmp_path)
     expected, found = shown(theirs), shown(ours)
+    if name == "late.ts" and "-ss" in before and before != "-ss 0":
+        # MPEG-TS has no index: ffmpeg 5.1 may land on the key frame behind the place and lose what lies between. Here
+        # the file is then read from the front.
+        whole = [content for _, content in shown(Path(clips_of(name)))]
+        assert [content for _, content in found] == whole[-len(found) :]
+        assert len(found) >= len(expected)
+        found = found[-len(expected) :]
     assert [content for _, content in found] == [content for _, content in expected]
     # Matroska counts in milliseconds, and programs round to it at different places.
     assert [at for at, _ in found] == pytest.approx([at for at, _ in expected], abs=0.0011)

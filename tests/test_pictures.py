@@ -214,6 +214,20 @@ def test_geometry_filters_see_the_picture_upright(tmp_path: Path) -> None:
         assert 0x0112 not in image.getexif()
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("graph", ["hflip", "crop=30:40:5:6", "scale=24:32"])
+def test_a_jpeg_that_a_geometry_filter_changed_is_coded_anew(tmp_path: Path, graph: str, orientation: int) -> None:
+    source, out = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    picture("RGB").save(source, quality=95, exif=exif_block(orientation))
+    run(source, out, graph)
+    with Image.open(source) as image, Image.open(out) as made:
+        upright = image.rotate(-90, expand=True) if orientation == 6 else image
+        size = {"hflip": upright.size, "crop=30:40:5:6": (30, 40), "scale=24:32": (24, 32)}[graph]
+        assert made.size == size
+        assert dict(made.getexif()).get(0x0112, 1) == 1
+    assert SECRET not in out.read_bytes()
+
+
 def test_lossy_webp(tmp_path: Path) -> None:
     source, same, out = (tmp_path / name for name in ("in.webp", "same.webp", "out.webp"))
     picture("RGBA").save(source, quality=80, exif=exif_block(3), icc_profile=SRGB)

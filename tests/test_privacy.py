@@ -294,3 +294,10 @@ def test_command(clips: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["scan", str(tmp_path / "notes.txt")]) == 1
 
 
+
+
+def test_the_kind_of_an_iphones_fields() -> None:
+    from anonfilter.io.findings import kind_of
+
+    fields = {"make": "device", "model": "device", "software": "software", "location.ISO6709": "location"}
+    assert {name: kind_of(f"com.apple.quicktime.{name}") for name in fields} == fields

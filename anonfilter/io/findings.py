@@ -54,7 +54,7 @@ class Finding:
 
 def kind_of(name: str) -> str:
     """Kind of a field by its name; "text" for what nothing else fits."""
-    low = name.lower()
+    low = name.lower().removeprefix("com.apple.quicktime.")  # an iPhone's make is no time
     return next((kind for kind, words in _WORDS if re.search(words, low)), "text")
 
 

@@ -171,7 +171,10 @@ class PictureWriter:
     def _coded(self, frame: Frame, source: Still | None) -> bytes:
         planes = [plane.copy() for plane in still.from_frame(frame.av)]
         pix_fmt = frame.av.format.name
+        # A geometry filter in the graph makes another picture of it.
+        shapes = [plane.shape for plane in planes]
         same = source is not None and source.kind == self.kind and source.pix_fmt == pix_fmt
+        same = same and source is not None and source.shapes == shapes
         meta = source if source is not None else (self._reader.first if self._reader is not None else None)
         untouched = same and source is not None and still.digest(planes) == source.digest
         keep, name = self.job.keep_metadata, self.job.output

@@ -32,7 +32,8 @@ class Still:
     """name: for messages. kind: of KINDS' values. data: the whole file. pix_fmt: of the planes, one of kernels.formats.
     planes: uint8 (height, width) each, alpha last. full_range: whether codes go from 0 to 255. orientation: EXIF's.
     icc: the colour profile. dropped: one line for each thing that the file tells and an output will not. form: what
-    the samples were, where an output shall be it again ("ya8", "pal8", "lossless")."""
+    the samples were, where an output shall be it again ("ya8", "pal8", "lossless"). digest, shapes: of the planes,
+    which may be gone."""
 
     name: str
     kind: str
@@ -45,10 +46,11 @@ class Still:
     dropped: list[str] = field(default_factory=list)
     form: str = ""
     digest: bytes = b""
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
 
     def seal(self) -> Still:
         """Note what the samples are now, so that an untouched picture is known."""
-        self.digest = digest(self.planes)
+        self.digest, self.shapes = digest(self.planes), [plane.shape for plane in self.planes]
         return self
 
     @property
