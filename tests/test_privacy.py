@@ -299,5 +299,5 @@ def test_command(clips: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_the_kind_of_an_iphones_fields() -> None:
     from anonfilter.io.findings import kind_of
 
-    fields = {"make": "device", "model": "device", "creationdate": "time", "software": "software", "location.ISO6709": "location"}
+    fields = {"make": "device", "creationdate": "time", "software": "software", "location.ISO6709": "location"}
     assert {name: kind_of(f"com.apple.quicktime.{name}") for name in fields} == fields
