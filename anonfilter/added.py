@@ -27,7 +27,7 @@ def _usual(kind: type[_F], lane: Sequence[RecordLane]) -> _F | None:
     found = any(item.origin and item.name != "zone" for item in lane[: tracks[-1]])
     if not found or "interp" not in names[tracks[-1] :]:
         return None
-    return kind(Options({option.name: option.default for option in kind.options}), f"{kind.name} (track)")
+    return kind(Options.defaults(kind.options), f"{kind.name} (track)")
 
 
 def look_again(lane: list[RecordLane]) -> str | None:
@@ -55,7 +55,7 @@ def find_shots(lane: list[RecordLane]) -> None:
     """Where detections are joined over time and nothing tells where shots begin, a scene filter of ours does."""
     names = [item.name for item in lane]
     if "detect" in names and "track" in names and not {"scene", "read"}.intersection(names):
-        lane.insert(names.index("detect"), Scene(Options({option.name: option.default for option in Scene.options})))
+        lane.insert(names.index("detect"), Scene(Options.defaults(Scene.options)))
     for i, item in enumerate(lane):
         if isinstance(item, Scene):
             item.pictures = "detect" in (after.name for after in lane[i:])

@@ -64,6 +64,11 @@ class Options(Mapping[str, Any]):
     def __init__(self, values: Mapping[str, Any], given: frozenset[str] = frozenset()) -> None:
         self._values, self.given = dict(values), given
 
+    @classmethod
+    def defaults(cls, options: Iterable[Option]) -> Options:
+        """The defaults of a filter's table, for filters that the planner adds."""
+        return cls({option.name: option.default for option in options})
+
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 

@@ -36,7 +36,7 @@ class Glance:
     """Which squares of a frame to fit into which tensor.
 
     sides: of the tensors there are, smallest first. whole: (width, height) of the whole look's tensor. picture: the
-    frame's.
+    coded frame's, however it is turned, since places are on that.
     """
 
     def __init__(self, sides: Sequence[int], whole: Size, picture: Size) -> None:

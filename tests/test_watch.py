@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import pytest
 
 from anonfilter import cli
 from anonfilter.errors import ModelError
+from anonfilter.filter import Env, Options
+from anonfilter.filters import detect
 from anonfilter.frame import StreamInfo
 from anonfilter.glance import SIDES, Glance
 from anonfilter.models import catalog
 from anonfilter.models.detector import Square
 from anonfilter.models.family import Detection
+from anonfilter.options import parse_options
 from anonfilter.records import Box
 from anonfilter.sightings import Sightings
 from anonfilter.watch import Watch
@@ -138,3 +142,25 @@ def test_glances_take_the_place_of_whole_looks_in_a_real_run(tmp_path: Path) -> 
     assert any(k["det"] for k in parts)
     assert all(d["src"] == "det" for k in parts for d in k["det"])
     assert all(k["ran"] for k in lines[0])
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_places_are_on_the_coded_picture_however_it_is_turned(
+    monkeypatch: pytest.MonkeyPatch, rotation: int
+) -> None:
+    class Fake:
+        def __init__(self, model: Any, picture: Any, **how: Any) -> None:
+            self.model, self.any_size, self.sizes = model, True, [(640, 384) if rotation in (0, 180) else (384, 640)]
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(detect, "Detector", Fake)
+    parsed = parse_options(detect.Detect, "every=auto")
+    item = detect.Detect(Options(parsed.values, parsed.given))
+    item.open(Env(replace(STREAM, rotation=rotation), {}, "in.mp4"))
+    (made,) = item._watches
+    assert made.glances is not None
+    # In the right half, where a picture that stands upright has nothing.
+    assert made.glances.squares([((1600.0, 300.0, 1800.0, 500.0), 30.0)]) == (192, [(1600, 300, 200)])
+    item.close()

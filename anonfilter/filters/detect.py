@@ -263,7 +263,6 @@ class Detect(PixelReader):
         threads = self.opts["threads"]
         margin = option("margin")
         thresh = row.thresh if option("thresh") is None else option("thresh")
-        picture = env.stream.display_size
         nets = {
             "threads": self._default_threads(given, env) if threads is None else threads,
             "engine": self.opts["engine"],
@@ -272,7 +271,7 @@ class Detect(PixelReader):
         }
         detector = Detector(
             row,
-            picture,
+            env.stream.display_size,
             size=option("size"),
             thresh=thresh,
             weak=_WEAK * thresh if option("every") == "auto" else None,
@@ -283,7 +282,7 @@ class Detect(PixelReader):
             detector, row.margin if margin is None else margin, frozenset(classes or row.classes), Sightings(thresh)
         )
         if option("every") == "auto" and option("glance") and detector.any_size:
-            watch.glances = Glance(SIDES, detector.sizes[0], picture)
+            watch.glances = Glance(SIDES, detector.sizes[0], (env.stream.width, env.stream.height))
             watch.crops = lambda side: CropDetector(row, side, _WEAK * thresh, **nets)
         return watch
 

@@ -94,10 +94,9 @@ class Grow(RecordFilter):
     def of_track(cls, edge: Duration, usual: bool) -> Grow:
         """One that the planner adds. usual: with the options' defaults; else it extends tracks at the picture's edge
         only."""
-        values = {option.name: option.default for option in cls.options}
-        if not usual:
-            values = {"before": Duration(0), "after": Duration(0), "scale": 1.0, "pad": 0.0}
-        item = cls(Options(values), "grow (track)" if usual else "grow (edge)")
+        nothing = {"before": Duration(0), "after": Duration(0), "scale": 1.0, "pad": 0.0}
+        opts = Options.defaults(cls.options) if usual else Options(nothing)
+        item = cls(opts, "grow (track)" if usual else "grow (edge)")
         item.edge = edge
         return item
 

@@ -135,6 +135,8 @@ class Redetect(PixelReader):
         except ModelError as error:
             self.close()
             raise ModelError(f"{self.label}: {error}") from None
+        prices = [self._price(item) for row in self._detectors.values() for item in row]
+        self._dearest = max(prices, default=1.0)
 
     def close(self) -> None:
         """Free the nets."""
@@ -145,7 +147,7 @@ class Redetect(PixelReader):
     def push(self, record: FrameRecord) -> Iterable[FrameRecord]:
         """Note the sightings; go into those of the frame that is `time` back."""
         most: float = self.opts["max"]
-        self._spare = min(self._spare + most, max(1.0, 2 * most * self._time, *self._prices()))
+        self._spare = min(self._spare + most, max(2 * most * self._time, self._dearest))
         self._shots.add(record)
         if not self._waiting:
             self._next = record.n
@@ -177,9 +179,6 @@ class Redetect(PixelReader):
         side: int = -(-self.opts["size"] // 32) * 32
         width, height = detector.size
         return max(1.0, width * height / side**2)
-
-    def _prices(self) -> set[float]:
-        return {self._price(item) for row in self._detectors.values() for item in row}
 
     def _leave(self, last: int) -> Iterator[FrameRecord]:
         for n in list(self._waiting):
