@@ -174,7 +174,9 @@ def _one(job: Job, path: Path, out: Path, name: str, ledger: Ledger, taken: dict
     except Exception as error:
         outcome.why = f"internal error: {type(error).__name__}: {' '.join(str(error).split())}"
     if outcome.state == "failed" and began:
-        ledger.fail(name)
+        ledger.fail(name, target)
+        if target.exists():
+            outcome.why += f" ({target} is still that of an earlier run)"
     outcome.seconds = time.monotonic() - begun
     return outcome
 

@@ -66,7 +66,8 @@ class Ledger:
         """Whether an existing output is one that a folder run made and that nobody changed since, or that was under way
         when such a run was killed."""
         row = self._rows.get(name, {})
-        return row.get("state") == "begun" or (row.get("state") == "done" and row.get("output") == file_state(output))
+        known = row.get("state") in ("done", "failed") and row.get("output") == file_state(output)
+        return row.get("state") == "begun" or known
 
     def begin(self, name: str) -> None:
         """The file is about to be worked on, and its output is not there or may be replaced."""
@@ -77,9 +78,9 @@ class Ledger:
         row = {"file": name, "state": "done", "options": self._options, "source": source, "output": file_state(output)}
         self._write(row)
 
-    def fail(self, name: str) -> None:
-        """There is no output."""
-        self._write({"file": name, "state": "failed"})
+    def fail(self, name: str, output: Path) -> None:
+        """There is no output, or an older one."""
+        self._write({"file": name, "state": "failed", "output": file_state(output)})
 
     def _write(self, row: dict[str, Any]) -> None:
         self._rows[str(row["file"])] = row

@@ -83,6 +83,18 @@ def test_a_folder_and_its_re_runs(tree: Path, tmp_path: Path) -> None:
     assert states(fourth) == want
 
 
+def test_a_failed_re_run_says_that_an_older_output_stands_there(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    folder.run_folder(job(tree, out))
+    before = (out / "one.mp4").read_bytes()
+    (tree / "one.mp4").write_bytes((tree / "one.mp4").read_bytes()[:1500])
+    for _ in range(2):  # it stays this folder run's own
+        failed = {item.name: item.why for item in folder.run_folder(job(tree, out, "zone,fill")).outcomes}
+        assert "is still that of an earlier run" in failed["one.mp4"]
+        assert "earlier run" not in failed["a/bad.mp4"]
+        assert (out / "one.mp4").read_bytes() == before
+
+
 def test_killed_runs(tree: Path, tmp_path: Path) -> None:
     """A run that was killed between an output's name and its line: done again, without being asked for -y."""
     out = tmp_path / "out"

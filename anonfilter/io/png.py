@@ -57,29 +57,8 @@ def read(data: bytes, name: str, ignore_errors: bool) -> Still:
         elif kind in _TEXT or kind not in (*_COLOUR, *_CODED, b"IHDR", b"IDAT", b"IEND"):
             key = body.partition(b"\0")[0][:40].decode("latin-1") if kind in _TEXT[:3] else kind.decode("latin-1")
             found.dropped.append("XMP" if key.startswith("XML:com.adobe") else f"metadata '{key}'")
-    frame = still.decode("png", data, name)
-    found.form, width, height = frame.format.name, frame.width, frame.height
-    layout = {"rgb24": "RGB", "rgba": "RGBA", "gray": "Y", "ya8": "YA"}.get(found.form)
-    if layout is not None:
-        rows = still.view(frame, 0, width * len(layout), height).reshape(height, width, len(layout))
-        found.pix_fmt, found.planes = still.unpacked(rows, layout)
-    elif found.form in ("monoblack", "monob", "monowhite"):
-        bits = np.unpackbits(still.view(frame, 0, -(-width // 8), height), axis=1)[:, :width]
-        found.pix_fmt, found.planes = "gray", [(bits ^ (found.form == "monowhite")) * np.uint8(255)]
-    elif found.form == "pal8":
-        found.pix_fmt, found.planes = palette(frame)
-    else:
-        raise InputError(f"{name}: PNG of {found.form}: convert it to 8-bit RGB, RGBA or grey first")
+    still.take(found, still.decode("png", data, name))
     return found.seal()
-
-
-def palette(frame: object) -> tuple[str, list[Array]]:
-    """Format and planes of an av.VideoFrame with a palette."""
-    picture: object = frame
-    index = still.view(picture, 0, picture.width, picture.height)  # type: ignore[attr-defined]
-    table = np.frombuffer(picture.planes[1], "u1", count=1024).reshape(256, 4)  # type: ignore[attr-defined]
-    colours = table[index]  # B, G, R, A in memory
-    return still.unpacked(colours, "BGRA" if (colours[..., 3] != 255).any() else "BGRX")
 
 
 def _profile(body: bytes) -> bytes | None:

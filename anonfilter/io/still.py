@@ -130,6 +130,26 @@ def unpacked(rows: Array, order: str) -> tuple[str, list[Array]]:
     return ("gbrap" if alpha else "gbrp"), planes
 
 
+def take(found: Still, frame: Any) -> None:
+    """The planes of a decoded frame of RGB, grey or a palette, with alpha or without: into pix_fmt, planes and form.
+    Raises InputError for another."""
+    found.form, width, height = frame.format.name, frame.width, frame.height
+    layout = {"rgb24": "RGB", "rgba": "RGBA", "gray": "Y", "ya8": "YA"}.get(found.form)
+    if layout is not None:
+        rows = view(frame, 0, width * len(layout), height).reshape(height, width, len(layout))
+        found.pix_fmt, found.planes = unpacked(rows, layout)
+    elif found.form in ("monoblack", "monob", "monowhite"):
+        bits = np.unpackbits(view(frame, 0, -(-width // 8), height), axis=1)[:, :width]
+        found.pix_fmt, found.planes = "gray", [(bits ^ (found.form == "monowhite")) * np.uint8(255)]
+    elif found.form == "pal8":
+        table = np.frombuffer(frame.planes[1], "u1", count=1024).reshape(256, 4)
+        colours = table[view(frame, 0, width, height)]  # B, G, R, A in memory
+        found.pix_fmt, found.planes = unpacked(colours, "BGRA" if (colours[..., 3] != 255).any() else "BGRX")
+    else:
+        kind = found.kind.upper()
+        raise InputError(f"{found.name}: {kind} of {found.form}: convert it to 8-bit RGB, RGBA or grey first")
+
+
 def decode(codec: str, data: bytes, name: str) -> Any:
     """The one picture that libavcodec makes of a file. Raises InputError."""
     context: Any = av.CodecContext.create(codec, "r")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from anonfilter.errors import InputError, OutputError
-from anonfilter.io import png, still
+from anonfilter.io import still
 from anonfilter.io.exif import ORIENTATIONS
 from anonfilter.io.still import Array, Still
 
@@ -60,19 +60,7 @@ def read(data: bytes, name: str, ignore_errors: bool) -> Still:
     for tag in tags:
         if tag not in _LAYOUT and tag not in (_ORIENTATION, _ICC, *_RESOLUTION):
             found.dropped.append(_NAMES.get(tag, f"tag {tag}"))
-    frame = still.decode("tiff", data, name)
-    found.form, width, height = frame.format.name, frame.width, frame.height
-    layout = {"rgb24": "RGB", "rgba": "RGBA", "gray": "Y", "ya8": "YA"}.get(found.form)
-    if layout is not None:
-        rows = still.view(frame, 0, width * len(layout), height).reshape(height, width, len(layout))
-        found.pix_fmt, found.planes = still.unpacked(rows, layout)
-    elif found.form in ("monoblack", "monob", "monowhite"):
-        bits = np.unpackbits(still.view(frame, 0, -(-width // 8), height), axis=1)[:, :width]
-        found.pix_fmt, found.planes = "gray", [(bits ^ (found.form == "monowhite")) * np.uint8(255)]
-    elif found.form == "pal8":
-        found.pix_fmt, found.planes = png.palette(frame)
-    else:
-        raise InputError(f"{name}: TIFF of {found.form}: convert it to 8-bit RGB, RGBA or grey first")
+    still.take(found, still.decode("tiff", data, name))
     return found.seal()
 
 
