@@ -356,6 +356,11 @@ def _render(
         report.notes += reader.notes
         if writer.nudged:
             report.notes.append(f"{writer.nudged} frames whose time repeats or runs back come one tick after the last")
+        if writer.moved:
+            report.notes.append(
+                f"{writer.moved} frames were moved to the clock of the encoder or the format, which counts frames: "
+                "-c:v libx264 in .mp4, .mov, .mkv or .ts keeps their times"
+            )
         report.dropped += [*reader.dropped, *writer.dropped]
         state.done = True
         _tick(job, state, started)

@@ -664,3 +664,17 @@ def test_format_change_in_mid_stream(clips: Any, tmp_path: Path) -> None:
     with pytest.raises(AnonfilterError, match=r"changes from 160x120 yuv420p to 160x120 yuv444p at 0\.\d+ s"):
         anonymise(tmp_path / "a.h264", tmp_path / "out.mp4")
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(("options", "moved"), [({}, True), ({"codec": "libx264"}, False)])
+def test_times_that_an_encoder_cannot_show_are_told(tmp_path: Path, options: dict[str, str], moved: bool) -> None:
+    """MPEG-2, ffmpeg's own choice for .ts, counts frames."""
+    source, out = tmp_path / "in.mkv", tmp_path / "out.ts"
+    uneven = "settb=1/1000,setpts='N*40+17*mod(N,2)'"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.6", "-vf", uneven, "-fps_mode",
+         "passthrough", "-enc_time_base", "1/1000", "-c:v", "libx264", str(source)],
+        check=True,
+    )  # fmt: skip
+    report = run(Job(str(source), str(out), "zone=x=0:y=0:w=16:h=16,fill", **options))  # type: ignore[arg-type]
+    assert any("moved to the clock of the encoder" in line for line in report.notes) is moved

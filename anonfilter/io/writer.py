@@ -56,8 +56,9 @@ class Writer:
     The constructor checks the name, the container and the encoder's name, and creates nothing. open(), or the
     first write(), opens the encoder and NAME.part. finish() gives the file its name; abort() removes it, and
     does nothing after finish(). size: bytes so far. dropped: one line for each thing that was left out.
-    frames: how many were written. nudged: frames whose repeated or backward pts had to be moved. quantizer: the
-    encoder's of the last packet, -1 where it does not say.
+    frames: how many were written. nudged: frames whose repeated or backward pts had to be moved. moved: those
+    that the encoder's clock cannot show at their times. quantizer: the encoder's of the last packet, -1 where it does
+    not say.
 
     reader: source of the packets for mux(), of metadata and of the shift of -ss; None for an output without a
     source. Raises OutputError everywhere.
@@ -66,7 +67,7 @@ class Writer:
     def __init__(self, job: Job, reader: Reader | None = None, stream: StreamInfo | None = None) -> None:
         self.job, self._reader = job, reader
         self.dropped: list[str] = []
-        self.frames = self.nudged = self._late = 0
+        self.frames = self.nudged = self.moved = self._late = 0
         self._pace: pacing.Constant | None = None
         self.quantizer = -1.0
         self._container: OutputContainer | None = None
@@ -337,7 +338,9 @@ class Writer:
         elif base == self._time_base:
             pts = frame.pts - rescale(self._clock.shift, base)
         else:
+            exact = (frame.pts * base - self._clock.shift) / self._time_base
             pts = rescale(frame.pts * base - self._clock.shift, self._time_base)
+            self.moved += pts != exact
         if self._last_pts is not None and pts <= self._last_pts:
             if self.job.fps_mode == "vfr":
                 self._late += 1
