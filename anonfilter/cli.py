@@ -213,6 +213,8 @@ def _tell(report: Report, log: Log) -> None:
     """What happened, in a line or a few."""
     for line in report.dropped:
         log("info", f"dropped: {line}")
+    for line in report.kept:
+        log("info", f"kept: {line}")
     if report.latency:
         log(
             "info",

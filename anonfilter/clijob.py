@@ -106,6 +106,8 @@ def fill_output(command: Command, group: FileOptions) -> None:
             job.audio_options[dest.partition(":")[2]] = str(value)
         elif dest == "format":
             job.output_format = value
+        elif dest == "keep_metadata":
+            job.keep_metadata = job.titles = value
         elif dest == "metadata":
             _tags(job, value)
         elif dest == "bitexact":
@@ -117,6 +119,8 @@ def fill_output(command: Command, group: FileOptions) -> None:
         raise UsageError("-c:v copy: Filtering and streamcopy cannot be used together.")
     for name, value in group.others.items():
         base, kind = _specifier(name)
+        if kind != "a":
+            job.typed[base] = name
         if kind == "a":
             job.audio_options[base] = value
         elif base in MUXER and not encoder_takes(base, job.codec):

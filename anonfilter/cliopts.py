@@ -108,8 +108,10 @@ FLAGS: tuple[Flag, ...] = (
     # Advanced
     Flag(("map",), "output", "choose streams: 0:v, 0:a:1, 0:s?, 0:m:language:eng, -0:a takes away; once given, only "
          "what is named is there", "advanced", "[-]0[:stream][?]", values.stream_map, "maps", many=True),
-    Flag(("map_metadata",), "output", "0: keep the input's metadata, which may tell place and device", "advanced",
-         "0|-1", values.keep_metadata, "keep_metadata"),
+    Flag(("map_metadata",), "output", "0: keep the input's metadata, which may tell place, device and owner; "
+         "-1: drop the titles, too. Without it titles (of the file, its streams and chapters), album, show, genre, "
+         "numbers of tracks and episodes and languages stay", "advanced", "0|-1", values.keep_metadata,
+         "keep_metadata"),
     Flag(("map_chapters",), "output", "-1: leave the chapters out", "advanced", "0|-1", values.no_chapters,
          "chapters"),
     Flag(("fps_mode", "fps_mode:v"), "output", "cfr: drop or repeat frames to a constant rate; vfr: drop those whose "

@@ -36,12 +36,14 @@ class Job:
     ss, to, t: input side, seconds. out_ss, out_to, out_t: output side. input_format, output_format: -f.
     input_options: left-over options before -i, for the demuxer and decoder. codec: -c:v (None: the muxer's default,
     libx264 for mp4, mov and mkv). encoder_options: everything given for the encoder, by its ffmpeg name without the
-    stream specifier ("crf", "preset", "b" for -b:v); an option nobody knows is an error. muxer_options likewise.
+    stream specifier ("crf", "preset", "b" for -b:v); an option nobody knows is an error. typed: how the command line
+    wrote these names ("b": "b:v"), for errors. muxer_options likewise.
     pix_fmt: -pix_fmt. audio: False for -an. overwrite: True -y, False -n or unknown (an existing output is then an
     error). threads: decoder and encoder, 0 = auto. ring_memory: bytes that the frame ring may take, None
     for a quarter of the memory. passes: force 1
     or 2, None lets the planner choose. kernels: -kernels, None for the device's own. ignore_errors: -err_detect
-    ignore_err. keep_metadata: -map_metadata 0. on_plan: is given the plan's description (-dump_plan). stopped: is asked
+    ignore_err. keep_metadata: -map_metadata 0. titles: False for
+    -map_metadata -1. on_plan: is given the plan's description (-dump_plan). stopped: is asked
     many times a second, and ends the run with Cancelled once it says True. last: the process ends after this run, so
     that nothing need be freed. maps: -map as written, in order (streamspec.resolve_maps reads them); empty: ffmpeg's
     own choice among the input's streams, but every audio and subtitle track. acodec, scodec: -c:a, -c:s; "copy", an
@@ -71,6 +73,7 @@ class Job:
     input_options: dict[str, str] = field(default_factory=dict)
     codec: str | None = None
     encoder_options: dict[str, str] = field(default_factory=dict)
+    typed: dict[str, str] = field(default_factory=dict)
     muxer_options: dict[str, str] = field(default_factory=dict)
     pix_fmt: str | None = None
     audio: bool = True
@@ -81,6 +84,7 @@ class Job:
     kernels: str | None = None
     ignore_errors: bool = False
     keep_metadata: bool = False
+    titles: bool = True
     progress: Callable[[Progress], None] | None = None
     log: Callable[[str, str], None] | None = None
     on_plan: Callable[[str], None] | None = None
@@ -113,11 +117,11 @@ class Job:
 @dataclass(slots=True)
 class Report:
     """What a finished run tells: frames written, seconds taken, frames that had regions, regions in all, passes made,
-    what was dropped for privacy (one line each), frames the decoder flagged corrupt, and the output's size. Of -live:
-    frames covered wholly because no analysis was there in time, frames left out because the output was too slow, the
-    longest time in seconds from arrival to the encoder; how often an input was opened again. Of a damaged input:
-    packets that the decoder could not decode, places where the container was damaged, seconds that are missing at its
-    end, and what else there was to say of it (one line each)."""
+    what was dropped for privacy and what the output still tells (one line each), frames the decoder flagged corrupt,
+    and the output's size. Of -live: frames covered wholly because no analysis was there in time, frames left out
+    because the output was too slow, the longest time in seconds from arrival to the encoder; how often an input was
+    opened again. Of a damaged input: packets that the decoder could not decode, places where the container was damaged,
+    seconds that are missing at its end, and what else there was to say of it (one line each)."""
 
     frames: int = 0
     seconds: float = 0.0
@@ -125,6 +129,7 @@ class Report:
     regions: int = 0
     passes: int = 1
     dropped: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     corrupt: int = 0
     size: int = 0
     covered_whole: int = 0

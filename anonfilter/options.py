@@ -350,7 +350,11 @@ def _items(option: Option, value: Located, split: bool = True) -> tuple[str, ...
 
 def _expr(option: Option, value: Located) -> Expr:
     try:
-        return Expr(value, option.names)
+        made = Expr(value, option.names)
+        if not made.used and "while" in value.text:
+            made.eval()  # it is the same for every frame: one that never ends is told now, not at the first of them
+            made = Expr(value, option.names)  # with its variables as they were
+        return made
     except GraphError as error:
         error.message = f"option '{option.name}': {error.message}"
         raise

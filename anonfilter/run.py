@@ -362,6 +362,7 @@ def _render(
                 "-c:v libx264 in .mp4, .mov, .mkv or .ts keeps their times"
             )
         report.dropped += [*reader.dropped, *writer.dropped]
+        report.kept += writer.kept
         state.done = True
         _tick(job, state, started)
     finally:

@@ -45,8 +45,8 @@ def test_the_usual_command() -> None:
                              "out.mp4"])  # fmt: skip
     assert changed(command.job) == {
         "input": "in.mp4", "output": "out.mp4", "graph": "detect=faces,blur", "ss": 90.0, "out_t": 0.5,
-        "codec": "libx264", "encoder_options": {"crf": "18", "b": "2M"}, "pix_fmt": "yuv420p", "audio": False,
-        "overwrite": True,
+        "codec": "libx264", "encoder_options": {"crf": "18", "b": "2M"}, "typed": {"crf": "crf", "b": "b:v"},
+        "pix_fmt": "yuv420p", "audio": False, "overwrite": True,
     }  # fmt: skip
     assert command.action == "run"
 
@@ -372,7 +372,7 @@ def test_a_tag_for_the_video(clip: Any, tmp_path: Path) -> None:
     assert b"hvc1" in out.read_bytes()
     assert b"hev1" not in out.read_bytes()
     done = run_cli("-y", "-hide_banner", *how, "-tag:v", "hvc", str(out))
-    assert (done.returncode, done.stderr) == (1, "-tag:v hvc: a tag is four characters\n")
+    assert (done.returncode, done.stderr) == (1, "-tag:v hvc: a tag is four characters (such as hvc1)\n")
 
 
 @pytest.mark.parametrize("name", ["vn", "hwaccel", "lavfi", "bsf:v", "vtag"])

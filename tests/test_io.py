@@ -584,7 +584,8 @@ def test_output_name(clip: Any, tmp_path: Path) -> None:
     assert "container format" in refused(clip, tmp_path / "out.foo")
     assert "container format" in refused(clip, tmp_path / "out")
     assert "-f: unknown" in refused(clip, tmp_path / "out.mp4", output_format="foo")
-    assert "more than one file" in refused(clip, tmp_path / "out-%03d.png")
+    assert "PNG, JPEG, WebP or TIFF, not bmp" in refused(clip, tmp_path / "out.bmp")
+    assert "more than one file" in refused(clip, tmp_path / "out.m3u8")
     assert "cannot be written" in refused(clip, "/proc/out.mp4")
     assert not list(tmp_path.iterdir())
 
@@ -601,10 +602,10 @@ ENCODER_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "copy": ({"codec": "copy"}, "must be encoded"),
     "unknown option": ({"encoder_options": {"foo": "1"}}, "Unrecognized option 'foo' for encoder libx264"),
     "unknown muxer option": ({"muxer_options": {"foo": "1"}}, "Unrecognized option 'foo' for format mp4"),
-    "bad number": ({"encoder_options": {"crf": "abc"}}, "-crf:v abc"),
-    "bad bit rate": ({"encoder_options": {"b": "2Q"}}, "-b:v 2Q"),
-    "bad preset": ({"encoder_options": {"preset": "foo"}}, "-preset:v foo"),
-    "bad profile": ({"encoder_options": {"profile": "foo"}}, "-profile:v foo"),
+    "bad number": ({"encoder_options": {"crf": "abc"}}, "-crf abc"),
+    "bad bit rate": ({"encoder_options": {"b": "2Q"}}, "-b 2Q"),
+    "bad preset": ({"encoder_options": {"preset": "foo"}}, "-preset foo"),
+    "bad profile": ({"encoder_options": {"profile": "foo"}}, "-profile foo"),
     "bad level": ({"encoder_options": {"level": "99"}}, "level"),
     "bad movflags": ({"muxer_options": {"movflags": "foo"}}, "movflags|foo"),
     "unknown pixel format": ({"pix_fmt": "foo"}, "-pix_fmt: unknown pixel format 'foo'"),

@@ -136,6 +136,7 @@ def test_variadic_and_overrides() -> None:
         (Paint, "classes=face|dog|plate", "unknown value 'dog' (one of face, plate)", "dog"),
         (Paint, "classes=face||plate", "an item is empty", ""),
         (Paint, "x=w+q", "option 'x': 'q' is not a known name", "q"),
+        (Paint, "enable='while(1,0)'", "option 'enable': its loops have gone round", "while(1,0)"),
         (Paint, "enable='between(t,1,z)'", "'z' is not a known name", "z"),
         (Paint, "on=1:red", "stands after a key=value", "red"),
         (Paint, "a:b:c:d:e:f:g:h:i", "unknown value 'a'", "a"),

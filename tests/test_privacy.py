@@ -84,6 +84,63 @@ def test_map_metadata_0_keeps(clips: Any, tmp_path: Path, ending: str) -> None:
     assert {"location", "device", "time", "text", "software"} <= kinds(tmp_path / f"out{ending}")
 
 
+PEOPLE = {"artist": "Owner", "album_artist": "Owner", "author": "Owner", "composer": "Owner", "copyright": "Owner",
+          "performer": "Owner", "publisher": "Owner", "encoded_by": "Owner", "description": "Owner",
+          "lyrics": "Owner"}  # fmt: skip
+CHAPTERS = [{"id": n, "start": n * 40, "end": (n + 1) * 40, "time_base": Fraction(1, 1000),
+             "metadata": {"title": f"part {n}"}} for n in range(2)]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_who_made_it_goes_and_what_stays_is_told(clips: Any, tmp_path: Path, ending: str) -> None:
+    """Cameras write their owner's name as artist and copyright."""
+    plain = tagged(clips, tmp_path / f"plain{ending}", metadata={"title": "Street", "album": "Walks", **PEOPLE})
+    path = tmp_path / f"in{ending}"
+    with av.open(str(plain)) as old, av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as new:
+        new.metadata.update(old.metadata)
+        new.set_chapters(CHAPTERS)
+        streams = [new.add_stream_from_template(s, opaque=True) for s in old.streams if s.type in ("video", "audio")]
+        streams[1].metadata["language"] = "eng"
+        for packet in old.demux([s for s in old.streams if s.type in ("video", "audio")]):
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                new.mux(packet)
+    assert b"Owner" in path.read_bytes()
+    out = tmp_path / f"out{ending}"
+    report = anonymise(path, out)
+    assert b"Owner" not in out.read_bytes()
+    assert b"Walks" in out.read_bytes()
+    told = [line for line in report.kept if "encoder" not in line]
+    assert told == ["title, album, 2 chapter titles (-map_metadata -1 drops them)"]
+    report = anonymise(path, out, titles=False, overwrite=True)
+    assert not [word for word in (b"Owner", b"Street", b"Walks", b"part 1") if word in out.read_bytes()]
+    with av.open(str(out)) as file:
+        assert file.streams.audio[0].metadata["language"] == "eng"
+        assert len(file.chapters()) == 2
+    assert not [line for line in report.kept if "encoder" not in line]
+    assert "metadata 'title'" in report.dropped
+    report = anonymise(path, out, metadata={"": {"title": "Mine", "album": ""}}, overwrite=True)
+    assert not [line for line in report.kept if "title" in line and "chapter" not in line]
+    anonymise(path, out, keep_metadata=True, overwrite=True, muxer_options={"movflags": "use_metadata_tags"}
+              if ending == ".mp4" else {})  # fmt: skip
+    assert b"Owner" in out.read_bytes()
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".avi"])
+def test_a_copied_encoders_name_is_told(clips: Any, tmp_path: Path, ending: str) -> None:
+    """The sound is copied to the bit, and with it what its encoder wrote into it: the report says so, and how it
+    goes."""
+    path = clips.make(tmp_path / "in.mp4", frames=3, audio=("eng", "ger"))
+    assert any(f.name == "encoder" and "audio" in f.where for f in scan(str(path)))
+    out = tmp_path / f"out{ending}"
+    report = anonymise(path, out, encoder_options={})
+    lines = [line for line in report.kept if "its encoder" in line]
+    assert [line.startswith("'Lavc") and "-c:a aac removes it" in line for line in lines] == [True, True]
+    report = anonymise(path, out, acodec="aac", overwrite=True, encoder_options={})
+    assert not report.kept
+    assert not [f for f in scan(str(out)) if "audio" in f.where]
+
+
 def test_metadata_sets_what_is_wanted_only(clips: Any, tmp_path: Path) -> None:
     path = tagged(clips, tmp_path / "in.mkv")
     anonymise(path, tmp_path / "out.mkv", metadata={"": {"title": "", "comment": "blurred"}})

@@ -273,9 +273,9 @@ def test_any_filter_may_stand_last(clip: Path, tmp_path: Path, last: str) -> Non
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"preset": "nosuch"}, "-preset:v nosuch: encoder libx264 does not know this preset"),
-        ({"tune": "film,nosuch"}, "-tune:v film,nosuch: encoder libx264 does not know this tune"),
-        ({"profile": "nosuch"}, "-profile:v nosuch: encoder libx264 does not know this profile"),
+        ({"preset": "nosuch"}, "-preset nosuch: encoder libx264 does not know this preset"),
+        ({"tune": "film,nosuch"}, "-tune film,nosuch: encoder libx264 does not know this tune"),
+        ({"profile": "nosuch"}, "-profile nosuch: encoder libx264 does not know this profile"),
     ],
 )
 def test_one_line_for_a_word_that_the_encoder_does_not_know(

@@ -24,19 +24,23 @@ _MICRO = Fraction(1, 1_000_000)
 
 def describe(
     container: OutputContainer, source: InputContainer | None, streams: Mapping[int, tuple[Any, Any]], job: Job
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Give the output its file's and its streams' tags. streams: by the source's index the source and the output's
-    stream. Returns a line for each tag that was left behind. Raises UsageError for a -metadata that names nothing."""
+    stream. Returns a line for each tag that was left behind, and a phrase for what stayed ("title", "title of the
+    video"), nothing where -map_metadata 0 asks for all. Raises UsageError for a -metadata that names nothing."""
     dropped: list[str] = []
-    keep = job.keep_metadata
+    copied: list[tuple[dict[str, str], dict[str, str], str]] = []
+    keep, titles = job.keep_metadata, job.titles
     if source is not None:
-        container.metadata.update(tags.kept(source.metadata, keep))
-        dropped += tags.dropped(source.metadata, "", keep)
+        container.metadata.update(tags.kept(source.metadata, keep, titles))
+        copied.append((container.metadata, dict(container.metadata), ""))
+        dropped += tags.dropped(source.metadata, "", keep, titles)
     for old, new in streams.values():
-        new.metadata.update(tags.kept(old.metadata, keep))
+        new.metadata.update(tags.kept(old.metadata, keep, titles))
         new.disposition = old.disposition
         where = " of the video" if old.type == "video" else f" of {old.type} stream #{old.index}"
-        dropped += tags.dropped(old.metadata, where, keep)
+        copied.append((new.metadata, dict(new.metadata), where))
+        dropped += tags.dropped(old.metadata, where, keep, titles)
     for spec, given in job.metadata.items():
         if spec.startswith("c:") or spec == "c":
             continue  # chapters()
@@ -46,7 +50,11 @@ def describe(
         for _, new in streams.values():
             if (language := new.metadata.get("language")) in _APPLE:
                 new.metadata["language"] = _APPLE[language]
-    return dropped
+    if keep:
+        return dropped, []
+    # What -metadata wrote over did not stay.
+    stayed = ((where, {k: v for k, v in before.items() if now.get(k) == v}) for now, before, where in copied)
+    return dropped, [name + where for where, same in stayed for name in tags.names(same)]
 
 
 def _targets(container: OutputContainer, spec: str) -> list[dict[str, str]]:
@@ -69,9 +77,18 @@ def _set(target: dict[str, str], given: Mapping[str, str]) -> None:
             target.pop(key, None)
 
 
-def chapters(source: InputContainer, job: Job, shift: Fraction, end: Fraction | None) -> list[Any]:
+def titles_of(chapters: list[Any]) -> list[str]:
+    """What the report says of the titles of an output's chapters: a phrase or nothing."""
+    count = sum("title" in tags.names(chapter["metadata"]) for chapter in chapters)
+    return [f"{count} chapter title{'s' * (count > 1)}"] if count else []
+
+
+def chapters(
+    source: InputContainer, job: Job, shift: Fraction, end: Fraction | None, numbered: bool = False
+) -> list[Any]:
     """The input's chapters on the output's clock, without those that lie outside. shift: seconds subtracted. end:
-    seconds of the source's clock where the output ends, or None."""
+    seconds of the source's clock where the output ends, or None. numbered: give them numbers where -map_metadata -1
+    takes their titles."""
     made: list[Any] = []
     if not job.chapters:
         return made
@@ -82,7 +99,9 @@ def chapters(source: InputContainer, job: Job, shift: Fraction, end: Fraction | 
         if end is not None:
             stop = min(stop, rescale(end - shift, base))
         if stop > start:
-            title = tags.kept(chapter.get("metadata", {}), job.keep_metadata)
+            title = tags.kept(chapter.get("metadata", {}), job.keep_metadata, job.titles)
+            if numbered and not job.titles:
+                title["title"] = str(number + 1)
             for spec in ("c", f"c:{number}"):
                 _set(title, job.metadata.get(spec, {}))
             made.append({**chapter, "start": start, "end": stop, "metadata": title})

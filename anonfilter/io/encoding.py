@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import os
 import re
 from collections.abc import Sequence
@@ -76,7 +78,15 @@ def muxer(job: Job, url: str) -> str:
             f"{job.output}: no container format goes by this name: use .mp4, .mkv, .mov, .webm ..., or name one with -f"
         ) from error
     if name in _MANY_FILES:
-        raise OutputError(f"{job.output}: the format '{name}' writes more than one file, which is not supported yet")
+        if name == "image2":
+            form = os.path.splitext(job.output)[1][1:].lower() or name
+            raise OutputError(
+                f"{job.output}: pictures are written as PNG, JPEG, WebP or TIFF, not {form}: name it .png, say"
+            )
+        raise OutputError(
+            f"{job.output}: the format '{name}' writes more than one file, which cannot be kept back until all is "
+            "done: write .mp4 or .mkv, and cut that with ffmpeg -c copy"
+        )
     return name
 
 
@@ -92,10 +102,22 @@ def encoder(job: Job, muxer_name: str) -> av.codec.Codec:
     try:
         codec = av.codec.Codec(name, "w")
     except (UnknownCodecError, RuntimeError) as error:
-        raise OutputError(f"Unknown encoder '{name}'") from error
+        raise unknown_encoder("-c:v", name, "video", ("libx264", "libx265", "libsvtav1", "libvpx-vp9")) from error
     if codec.type != "video":
-        raise OutputError(f"-c:v {name}: is no video encoder")
+        raise OutputError(f"-c:v {name}: is no video encoder (use libx264, libx265, libsvtav1 ...)")
     return codec
+
+
+def unknown_encoder(option: str, name: str, kind: str, usual: Sequence[str]) -> OutputError:
+    """The line for an encoder that is not there: the option, and the nearest name or the usual ones. kind: "video" or
+    "audio"."""
+    known = []
+    for other in difflib.get_close_matches(name, sorted(av.codec.codecs_available), 5, 0.6):
+        with contextlib.suppress(UnknownCodecError, RuntimeError):
+            known += [other] if av.codec.Codec(other, "w").type == kind else []
+    usual = [other for other in usual if other in av.codec.codecs_available]
+    instead = f"did you mean '{known[0]}'?" if known else f"use {', '.join(usual)} ..."
+    return OutputError(f"{option} {name}: Unknown encoder '{name}' ({instead})")
 
 
 def formats(codec: av.codec.Codec) -> list[str] | None:
@@ -242,7 +264,7 @@ def open_encoder(
     context.thread_count = job.threads
     context.flags |= int(av.codec.context.Flags.frame_duration)
     options = dict(job.encoder_options)
-    _own_options(context, options)
+    _own_options(context, options, job.typed)
     quantizer.fix(codec.name, options)
     _quiet(codec.name, options)
     if stream.hdr is not None:
@@ -252,7 +274,7 @@ def open_encoder(
     if stream.chroma_location:
         options.setdefault("chroma_sample_location", CHROMA_LOCATIONS[stream.chroma_location])
     context.options = options
-    _known_words(codec.name, options)
+    _known_words(codec.name, options, job.typed)
     with logs.captured(av.logging.WARNING) as said:
         try:
             context.open()
@@ -289,9 +311,9 @@ def _parameter(options: dict[str, str], option: str, name: str, value: str) -> N
         options[option] = f"{given}:{name}={value}".lstrip(":")
 
 
-def _known_words(encoder: str, options: dict[str, str]) -> None:
+def _known_words(encoder: str, options: dict[str, str], typed: dict[str, str]) -> None:
     """Raise OutputError for a word that x264 does not know. It would say so itself straight to stderr, in a line of its
-    own. Capitals are the same to it."""
+    own. Capitals are the same to it. typed: see Job."""
     for name, words in _WORDS.get(encoder, {}).items():
         value = options.get(name)
         if value is None or (name == "preset" and value.isdecimal()):
@@ -299,11 +321,12 @@ def _known_words(encoder: str, options: dict[str, str]) -> None:
         for word in re.split(r"[,./\-+]", value) if name == "tune" else [value]:
             if word.lower() not in words:
                 raise OutputError(
-                    f"-{name}:v {value}: encoder {encoder} does not know this {name} (it has {', '.join(words)})"
+                    f"-{typed.get(name, name)} {value}: encoder {encoder} does not know this {name} "
+                    f"(it has {', '.join(words)})"
                 )
 
 
-def _own_options(context: Any, options: dict[str, str]) -> None:
+def _own_options(context: Any, options: dict[str, str], typed: dict[str, str]) -> None:
     """Options that are ffmpeg's own and no AVOption: quality and tag."""
     for name in ("q", "qscale"):
         if name in options:
@@ -312,11 +335,11 @@ def _own_options(context: Any, options: dict[str, str]) -> None:
                 options["global_quality"] = str(round(float(value) * 118))
                 options["flags"] = options.get("flags", "") + "+qscale"
             except ValueError:
-                raise OutputError(f"-{name}:v {value}: not a number") from None
+                raise OutputError(f"-{typed.get(name, name)} {value}: not a number") from None
     if "tag" in options:
         value = options.pop("tag")
         if len(value) != 4 or not value.isascii():
-            raise OutputError(f"-tag:v {value}: a tag is four characters")
+            raise OutputError(f"-{typed.get('tag', 'tag')} {value}: a tag is four characters (such as hvc1)")
         context.codec_tag = value
 
 
@@ -332,7 +355,7 @@ def _refused(
     """The line for an encoder that did not open."""
     texts = logs.errors(said)
     for name, value in options.items():
-        shown = f"-{name}:v {value}"
+        shown = f"-{job.typed.get(name, name)} {value}"
         for text in texts:
             if f"option {name} to value" in text or f'"{name}" option value' in text:
                 return OutputError(f"{shown}: encoder {codec.name} does not take this value ({text.rstrip('.')})")

@@ -20,6 +20,7 @@ from av.packet import Packet
 
 from anonfilter.errors import GraphError, InputError, OutputError, UsageError
 from anonfilter.io import logs
+from anonfilter.io.encoding import unknown_encoder
 from anonfilter.job import Job
 from anonfilter.syntax import FilterSpec, parse_graph
 
@@ -54,9 +55,9 @@ def encoder(job: Job, default: str) -> av.codec.Codec:
     try:
         codec = av.codec.Codec(name, "w")
     except (UnknownCodecError, RuntimeError) as error:
-        raise OutputError(f"Unknown encoder '{name}'") from error
+        raise unknown_encoder("-c:a", name, "audio", ("aac", "libopus", "libmp3lame", "flac")) from error
     if codec.type != "audio":
-        raise OutputError(f"-c:a {name}: is no audio encoder")
+        raise OutputError(f"-c:a {name}: is no audio encoder (use aac, libopus, flac ...)")
     return codec
 
 
@@ -78,7 +79,7 @@ class Sound:
         shift: Fraction,
         limits: Sequence[tuple[Fraction | None, Fraction | None]] = (),
     ) -> None:
-        self.job, self.source = job, source
+        self.job, self.source, self.told = job, source, list[str]()
         self._zero, self._shift = zero, shift
         self._specs = parse_graph(job.audio_filter, "-af").linear() if job.audio_filter.strip() else []
         self._limits = list(limits)

@@ -82,7 +82,7 @@ class Subtitles:
     """
 
     def __init__(self, container: OutputContainer, source: Any, job: Job, name: str, clock: Clock) -> None:
-        self.job, self.source, self._clock = job, source, clock
+        self.job, self.source, self._clock, self.told = job, source, clock, list[str]()
         try:
             self.stream: Any = container.add_stream(name)
         except ValueError as error:

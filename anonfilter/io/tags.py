@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What names a work and says nothing about where, when and with what it was recorded. A list of what may stay,
-# since every maker of cameras has fields of his own.
+# What names a work and says nothing about who, where, when and with what it was recorded. A list of what may stay,
+# since every maker of cameras has fields of his own. Artist, author, copyright and their like are not in it: there a
+# camera writes its owner's name. Nor is free text, such as comments, descriptions and lyrics.
 _KEPT = frozenset(
-    [
-        "title", "artist", "album", "album_artist", "composer", "copyright", "episode_id", "episode_sort",
-        "genre", "grouping", "language", "network", "performer", "publisher", "season_number", "show",
-        "track", "lyrics",
-    ]
-)  # fmt: skip
+    ["title", "album", "show", "genre", "track", "season_number", "episode_id", "episode_sort", "language"]
+)
+
+_LANGUAGE = frozenset({"language"})
 
 # The container's own bookkeeping: the muxer writes what is true of the new file, nobody misses the old.
 _STRUCTURE = frozenset(
@@ -27,20 +26,27 @@ _STRUCTURE = frozenset(
 _PLAIN_HANDLERS = frozenset({"VideoHandler", "SoundHandler", "SubtitleHandler", "DataHandler", ""})
 
 
-def kept(metadata: Mapping[str, str], everything: bool) -> dict[str, str]:
-    """The tags that go to the output. everything: -map_metadata 0, all but the container's bookkeeping."""
+def kept(metadata: Mapping[str, str], everything: bool, titles: bool = True) -> dict[str, str]:
+    """The tags that go to the output. everything: -map_metadata 0, all but the container's bookkeeping. titles: False
+    for -map_metadata -1, which leaves nothing but languages."""
     if everything:
         skip = _STRUCTURE - {"handler_name", "vendor_id"}
         return {key: value for key, value in metadata.items() if _base(key) not in skip}
-    return {key: value for key, value in metadata.items() if _base(key) in _KEPT}
+    stay = _KEPT if titles else _LANGUAGE
+    return {key: value for key, value in metadata.items() if _base(key) in stay}
 
 
-def dropped(metadata: Mapping[str, str], where: str, everything: bool) -> list[str]:
+def names(metadata: Mapping[str, str]) -> list[str]:
+    """The names of what was kept, for the report; a language is what a player goes by, and not worth a word."""
+    return list(dict.fromkeys(_base(key) for key, value in metadata.items() if value and _base(key) not in _LANGUAGE))
+
+
+def dropped(metadata: Mapping[str, str], where: str, everything: bool, titles: bool = True) -> list[str]:
     """One line for each tag that is left behind and could tell something.
 
     where: "" or " of audio stream #1".
     """
-    stay = kept(metadata, everything)
+    stay = kept(metadata, everything, titles)
     lines = []
     for key, value in metadata.items():
         base = _base(key)

@@ -15,9 +15,13 @@ from av.packet import Packet
 from anonfilter.errors import OutputError
 from anonfilter.io import logs, sound, subtitles
 from anonfilter.io.clock import Clock, rescale
+from anonfilter.io.findings import signatures
 from anonfilter.io.reader import Reader
 from anonfilter.io.streams import is_picture
 from anonfilter.job import Job
+
+_SIGNED, _SIGNATURE = 3, 4096
+"""First packets of a stream where encoders write their names, and bytes of each that are looked at."""
 
 # MPEG-TS takes any stream and writes what it does not know as private data, which nobody can read again.
 _IN_TS = frozenset(
@@ -27,9 +31,11 @@ _IN_TS = frozenset(
 
 
 class Track(Protocol):
-    """A stream of the output. feed() gives the packets that are ready after one of the source, flush() the rest."""
+    """A stream of the output. feed() gives the packets that are ready after one of the source, flush() the rest. told:
+    a line for each thing that its packets give away and that a copy keeps."""
 
     stream: Any
+    told: list[str]
 
     def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]: ...
 
@@ -39,11 +45,28 @@ class Track(Protocol):
 class Copy:
     """Packets bit for bit, with the output's times."""
 
-    def __init__(self, stream: Any, clock: Clock) -> None:
+    def __init__(self, stream: Any, clock: Clock, *, anew: str = "") -> None:
+        """anew: encoder of sound that would not name itself, for the report."""
         self.stream, self._clock = stream, clock
+        self.told: list[str] = []
         self._last: int | None = None
+        self._anew, self._unread = anew, _SIGNED if anew else 0
+        if anew:
+            self._look(stream.codec_context.extradata or b"")
+
+    def _look(self, data: bytes) -> None:
+        """Where an encoder has written its name, as the scan finds it."""
+        if found := signatures(data[:_SIGNATURE]):
+            self._unread = 0
+            self.told.append(
+                f"'{found[0]}', its encoder, in the sound of stream #{self.stream.index}, which is copied "
+                f"(-c:a {self._anew} removes it)"
+            )
 
     def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
+        if self._unread:
+            self._unread -= 1
+            self._look(bytes(packet))
         clock, base = self._clock, Fraction(packet.time_base)
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
@@ -108,13 +131,19 @@ def _audio(
         return sound.Sound(container, source, job, zero=clock.zero, shift=clock.shift, limits=limits), ""
     name = source.codec_context.codec.canonical_name if source.codec_context is not None else "unknown"
     if not _refused_by_ts(muxer, name) and _try(container, source, job):
-        return Copy(_template(container, source), clock), ""
-    other = sound.encoder(Job("", "", acodec=""), default).name if default != "none" else ""
+        anew = "aac" if "aac" in container.supported_codecs else _usual(default)
+        return Copy(_template(container, source), clock, anew=anew), ""
+    other = _usual(default)
     encode = f"encode it with -c:a {other}, " if other else ""
     raise OutputError(
         f"{job.output}: the format '{muxer}' cannot hold {name} audio (stream #{source.index}): {encode}"
         "write .mkv, or leave the audio out with -an"
     )
+
+
+def _usual(default: str) -> str:
+    """The encoder for a container's default audio codec; "" where it has none."""
+    return "" if default == "none" else sound.encoder(Job("", ""), default).name
 
 
 def _subtitle(

@@ -19,7 +19,7 @@ from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io import encoding, logs, pacing, sei, tracks
 from anonfilter.io.clock import Clock, rescale
 from anonfilter.io.demuxing import TAGS
-from anonfilter.io.describe import chapters, describe
+from anonfilter.io.describe import chapters, describe, titles_of
 from anonfilter.io.lavfi import LavfiGraph
 from anonfilter.io.reader import Reader
 from anonfilter.io.target import Target
@@ -67,6 +67,7 @@ class Writer:
     def __init__(self, job: Job, reader: Reader | None = None, stream: StreamInfo | None = None) -> None:
         self.job, self._reader = job, reader
         self.dropped: list[str] = []
+        self._stayed: list[str] = []
         self.frames = self.nudged = self.moved = self._late = 0
         self._pace: pacing.Constant | None = None
         self.quantizer = -1.0
@@ -100,6 +101,12 @@ class Writer:
     def left_out(self) -> int:
         """Frames that -r or -fps_mode has left out."""
         return self._late if self._pace is None else self._pace.dropped
+
+    @property
+    def kept(self) -> list[str]:
+        """What the output still tells beside its pictures and sound, one line each."""
+        lines = [f"{', '.join(self._stayed)} (-map_metadata -1 drops them)"] if self._stayed else []
+        return lines if self.job.keep_metadata else lines + [line for t in self._tracks.values() for line in t.told]
 
     @property
     def end(self) -> Fraction | None:
@@ -236,9 +243,16 @@ class Writer:
         if reader is not None and reader.captions and self.codec.name not in _CAPTIONS:
             self.dropped.append(f"closed captions of the video ({self.codec.name} has no way to write them)")
         input_file = reader.container if reader is not None else None
-        self.dropped += describe(container, input_file, made, self.job)
-        if input_file is not None and (found := chapters(input_file, self.job, self._clock.shift, self._clock.end)):
+        without, stayed = describe(container, input_file, made, self.job)
+        self.dropped += without
+        # MP4's chapters are a track of titles: without any, its readers complain that the track is not there.
+        numbered = self.muxer in _KEEP_SHAPE
+        if input_file is not None and (
+            found := chapters(input_file, self.job, self._clock.shift, self._clock.end, numbered)
+        ):
             container.set_chapters(found)
+            stayed += titles_of(found) if self.job.titles and not self.job.keep_metadata else []
+        self._stayed = stayed
         return unknown
 
     def _strip(self) -> None:
