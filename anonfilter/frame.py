@@ -18,7 +18,7 @@ Plane = npt.NDArray[Any]
 _ALPHA = {
     f"yuva{name}": replace(FORMATS[f"yuv{name}"], alpha=True)
     for name in ("422p", "444p", "420p10le", "422p10le", "444p10le", "422p12le", "444p12le")
-}
+} | {"gbrap16le": replace(FORMATS["gbrp16le"], alpha=True)}
 
 EDITABLE = (*FORMATS, *_ALPHA)
 """Names of the pixel formats that can be edited in place."""

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from anonfilter import added
+from anonfilter import added, unpack
 from anonfilter import filter as registry
 from anonfilter.errors import PlanError
 from anonfilter.filter import Filter, Options, PixelReader, PixelWriter, RecordLane, Role
@@ -193,6 +193,12 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     if head:
         out = LavfiGraph(head, source, None, job.threads).out
         stream = upright(out) if turn else out
+    if any(isinstance(f, PixelReader | PixelWriter) for _, f in built):
+        made, line = unpack.planes(job, stream)
+        if made:
+            head += made
+            stream = LavfiGraph(made, stream, None, job.threads).out
+            warnings.append(line)
     _check_shots(built, stream)
     added.find_shots(lane)
     if warning := added.look_again(lane):

@@ -13,7 +13,7 @@ struct Constant {
 };
 
 // Calls run with the number of bits below a code as a constant: compilers shift 16-bit samples by constants in 16 bits,
-// by variables in 32. 8, 10 and 12 bits, and codes as they are.
+// by variables in 32. 8, 10, 12 and 16 bits, and codes as they are.
 template <class Run>
 inline void with_bits(int bits, const Run& run) {
   switch (bits) {

@@ -51,9 +51,10 @@ struct Axis {
   std::vector<int> start, weight, at;
 };
 
-// out += weight times the samples at some columns, in 12 bits.
+// out += weight times the samples at some columns, in 12 bits: those of more lose the lowest.
 template <class T>
-void add_row(const T* row, const int* columns, std::size_t n, int shift, int depth, int weight, std::uint32_t* out) {
+void add_row(const T* row, const int* columns, std::size_t n, const Format& format, int weight, std::uint32_t* out) {
+  const int depth = std::min(format.depth, 12), shift = format.shift + format.depth - depth;
   const unsigned mask = (1u << depth) - 1u, by = static_cast<unsigned>(weight) << (12 - depth);
   const auto add = [&](std::size_t i, T sample) { out[i] += ((static_cast<unsigned>(sample) >> shift) & mask) * by; };
   if (columns[n - 1] - columns[0] == static_cast<int>(n) - 1)  // neighbours, which need not be fetched one by one
@@ -174,9 +175,9 @@ void seek_window(const Plane& luma, const Format& format, const SeekPart& part, 
       const int y = down.at[static_cast<std::size_t>(down.start[static_cast<std::size_t>(j)] + k)];
       const char* row = static_cast<const char*>(luma.channel[0].data) + y * luma.channel[0].stride;
       if (format.itemsize == 1)
-        add_row(reinterpret_cast<const std::uint8_t*>(row), across.at.data(), n, format.shift, format.depth, by[k], sums.data());
+        add_row(reinterpret_cast<const std::uint8_t*>(row), across.at.data(), n, format, by[k], sums.data());
       else
-        add_row(reinterpret_cast<const std::uint16_t*>(row), across.at.data(), n, format.shift, format.depth, by[k], sums.data());
+        add_row(reinterpret_cast<const std::uint16_t*>(row), across.at.data(), n, format, by[k], sums.data());
     }
     for (int i = 0; i < columns; ++i) {
       const int* weight = across.weight.data() + static_cast<std::ptrdiff_t>(i) * across.width;

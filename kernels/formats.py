@@ -79,4 +79,6 @@ FORMATS: dict[str, PixFmt] = _table(
     PixFmt("yuva420p", 8, 1, 1, alpha=True),
     PixFmt("gbrp", 8, 0, 0, rgb=True),
     PixFmt("gbrap", 8, 0, 0, rgb=True, alpha=True),
+    PixFmt("gray16le", 16, 0, 0, chroma=False),
+    PixFmt("gbrp16le", 16, 0, 0, rgb=True),
 )

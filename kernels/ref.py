@@ -225,7 +225,7 @@ def blur(
         for _ in range(passes):
             state = means(state, mask, channel.x.half(target.h), 1)
             state = means(state, mask, channel.y.half(target.h), 0)
-        return (state + (1 << (fraction - 1))) >> fraction
+        return (state + (1 << fraction >> 1)) >> fraction
 
     _edit(planes, fmt, targets, feather, siting, paint, windows=True)
 

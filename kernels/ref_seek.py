@@ -50,7 +50,8 @@ def window(luma: npt.NDArray[Any], fmt: PixFmt, part: tuple[int, int, int, int],
     columns, across = axis(size[0], left, wide, luma.shape[1])
     rows, down = axis(size[1], top, high, luma.shape[0])
     codes = (luma.astype(np.int64) >> fmt.shift) & ((1 << fmt.depth) - 1)
-    sums = down @ (codes[np.ix_(rows, columns)] << (12 - fmt.depth)) >> 4
+    codes = codes << (12 - fmt.depth) if fmt.depth <= 12 else codes >> (fmt.depth - 12)
+    sums = down @ codes[np.ix_(rows, columns)] >> 4
     return ((sums @ across.T + (1 << 12)) >> 13).astype(np.int16)
 
 

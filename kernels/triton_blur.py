@@ -227,7 +227,7 @@ def box_means(
         mean = ((total + (n >> 1)).to(tl.uint32) // n.to(tl.uint32)).to(tl.int32)
         inside = _inside(map, i * step_map, i, first, end, MASKS, bitmap)
         if TO_PLANES:
-            code = (mean + (1 << (fraction - 1))) >> fraction
+            code = (mean + ((1 << fraction) >> 1)) >> fraction
             x, y = tl.load(r + X) + line, tl.load(r + Y) + i
             alpha = _alpha(words, alphas, r, x, y, MASKS, FEATHER) if FEATHER else 256
             owned, rank = inside, tl.load(r + RANK)

@@ -181,10 +181,10 @@ def test_feather_by_hand(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ops.BACKENDS)
-@pytest.mark.parametrize("depth", [8, 10, 12])
+@pytest.mark.parametrize("depth", [8, 10, 12, 16])
 @pytest.mark.parametrize("content", ["high", "low"])
 def test_black_and_white_stay(content: str, depth: int, backend: str) -> None:
-    name = {8: "yuv420p", 10: "p010le", 12: "yuv420p12le"}[depth]
+    name = {8: "yuv420p", 10: "p010le", 12: "yuv420p12le", 16: "gbrp16le"}[depth]
     rng = np.random.default_rng(9)
     planes = kernel_cases.planes(rng, FORMATS[name], 61, 47, content)
     targets = [kernel_cases.target(rng, 61, 47) for _ in range(12)]

@@ -50,6 +50,7 @@ FLOORS = {
     "anonfilter.replay": 3,
     "anonfilter.added": 4,
     "anonfilter.plan": 4,
+    "anonfilter.unpack": 4,
     "anonfilter.lane": 4,
     "anonfilter.tail": 4,
     "anonfilter.live": 4,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from PIL import Image, ImageCms
 
 from anonfilter import api, cli
 from anonfilter.errors import AnonfilterError, InputError, OutputError
-from anonfilter.io import exif, jpeg, pictures, streams
+from anonfilter.frame import kernel_format
+from anonfilter.io import exif, jpeg, pictures, still, streams
 from anonfilter.job import Job
-from anonfilter.kernels import _cpu
+from anonfilter.kernels import _cpu, ops
 
 BOX = (24, 16, 56, 40)
 ZONE = "zone=x=24:y=16:w=32:h=24"
@@ -99,6 +101,99 @@ def test_lossless_kinds(tmp_path: Path, ending: str, mode: str, graph: str) -> N
             assert image.mode == ("P" if mode == "PA" else mode)
     assert any("EXIF" in line or "maker" in line for line in report.dropped)
     assert sorted(os.listdir(tmp_path)) == sorted([source.name, out.name])
+
+
+def deep(path: Path, kind: str, alpha_is: int | None = None) -> np.ndarray:
+    """Write a picture of 16 bits a sample that uses all of them; gives (height, width, channels)."""
+    count = {"gray16be": 1, "ya16be": 2, "rgb48be": 3, "rgba64be": 4}[kind]
+    samples = np.random.default_rng(5).integers(0, 65536, (67, 101, count), np.uint16)
+    if alpha_is is not None:
+        samples[..., -1] = alpha_is
+    kind = kind if path.suffix == ".png" else kind.replace("be", "le")
+    frame = av.VideoFrame(101, 67, kind)
+    to = still.view(frame, 0, 101 * count, 67, ">u2" if kind.endswith("be") else "<u2")
+    to[...] = samples.reshape(67, -1)
+    path.write_bytes(still.encode({".png": "png", ".tif": "tiff"}[path.suffix], frame, {}, str(path)))
+    return samples
+
+
+def deep_samples(path: Path) -> tuple[str, np.ndarray]:
+    """Format and samples that libavcodec gives, apart from what this project reads them with."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+    order, count = frame.format.name[-2:], len(frame.format.components)
+    rows = np.frombuffer(frame.planes[0], ">u2" if order == "be" else "<u2").reshape(67, -1)
+    return frame.format.name[:-2], rows[:, : 101 * count].reshape(67, 101, count).astype(np.uint16)
+
+
+@pytest.mark.parametrize("graph", [NOTHING, ZONE + ",fill=color=red", ZONE + ",blur", ZONE + ",pixelize"])
+@pytest.mark.parametrize("kind", ["gray16be", "ya16be", "rgb48be", "rgba64be"])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_sixteen_bits_stay(tmp_path: Path, ending: str, kind: str, graph: str) -> None:
+    source, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    before = deep(source, kind)
+    run(source, out, graph)
+    form, after = deep_samples(out)
+    if kind == "ya16be" and "red" in graph:
+        assert form == "rgba64"
+        before = before[..., [0, 0, 0, 1]]
+    else:
+        assert form == kind[:-2]
+    assert (before == after)[outside(before.shape)].all()
+    inside, was = (x[BOX[1] : BOX[3], BOX[0] : BOX[2]] for x in (after, before))
+    if graph == NOTHING:
+        assert (inside == was).all()
+    elif "fill" in graph:
+        if kind != "gray16be":  # the kernels' colours have 8 bits
+            assert (inside[..., :3] == (255 << 8, 0, 0)).all()
+        if kind in ("ya16be", "rgba64be"):
+            assert (inside[..., -1] == 65535).all()
+        assert all(len(np.unique(inside[..., k])) == 1 for k in range(inside.shape[2]))
+    else:
+        assert inside.std() < was.std() / 2
+        if "blur" in graph:
+            assert len(np.unique(inside & 255)) > 100  # not rounded to 8 bits on the way
+
+
+def test_sixteen_bits_to_other_kinds(tmp_path: Path) -> None:
+    source = tmp_path / "in.png"
+    before = deep(source, "rgb48be")
+    run(source, tmp_path / "out.tif", ZONE + ",fill")
+    form, after = deep_samples(tmp_path / "out.tif")
+    assert form == "rgb48"
+    assert (before == after)[outside(before.shape)].all()
+    for name in ("out.jpg", "out.webp"):
+        run(source, tmp_path / name, ZONE + ",fill")
+        assert pixels(tmp_path / name, "L")[20:36, 28:52].max() < 60
+    run(source, tmp_path / "eight.png", ZONE + ",fill", pix_fmt="rgb24")
+    with Image.open(tmp_path / "eight.png") as image:
+        assert image.mode == "RGB"
+        assert np.abs(np.asarray(image).astype(int) - (before >> 8).astype(int))[outside(before.shape)].max() <= 1
+
+
+def test_a_detector_sees_sixteen_bits_as_it_sees_eight(tmp_path: Path) -> None:
+    """The net's tensor of the same picture in 8 and in 16 bits, of which the letterbox takes the upper 10."""
+    picture("RGB").save(tmp_path / "a.png")
+    few = pictures.load(str(tmp_path / "a.png"))
+    tensors = []
+    for scale, name in ((np.uint8(1), "gbrp"), (np.uint16(257), "gbrp16le")):
+        planes = [np.ascontiguousarray(plane * scale) for plane in few.planes]
+        tensors.append(ops.letterbox(planes, kernel_format(name), (64, 64), matrix="gbr", full_range=True)[0])
+    assert np.abs(tensors[0] - tensors[1]).max() < 0.5  # 64 / 257 of the samples, the rest of the rows' coarser weights
+    assert tensors[0].std() > 10
+
+
+@pytest.mark.parametrize("quality", [2, 7, 31])
+def test_the_quality_of_a_jpeg_is_that_of_ffmpeg(tmp_path: Path, quality: int) -> None:
+    """-q:v of a picture that is coded anew: the quantization tables of the ffmpeg command's."""
+    source, out, peer = (tmp_path / name for name in ("in.png", "out.jpg", "peer.jpg"))
+    picture("RGB").save(source)
+    line = ["-v", "error", "-i", str(source), "-vf", ZONE + ",fill", "-q:v", str(quality), str(out)]
+    assert cli.main(line) == 0
+    command = ["ffmpeg", "-v", "error", "-i", source, "-q:v", str(quality), "-pix_fmt", "yuvj444p", peer]
+    subprocess.run(command, check=True)
+    ours, theirs = (_cpu.Jpeg(path.read_bytes()) for path in (out, peer))
+    assert ours.table(0) == theirs.table(0)
 
 
 def segments_of(data: bytes) -> list[int]:
@@ -316,14 +411,25 @@ def two_pictures(path: Path) -> None:
     picture("RGB").save(path, save_all=True, append_images=[picture("RGB", seed=5)])
 
 
+def ycck(path: Path) -> None:
+    """A CMYK JPEG whose Adobe segment says that its inks are YCCK."""
+    picture("RGB").convert("CMYK").save(path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"Adobe") + 11
+    data[at] = 2
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("name", "make", "says"),
     [
-        ("deep.png", lambda p: Image.fromarray(np.zeros((9, 9), np.uint16)).save(p), "16 bits"),
+        ("float.tif", lambda p: Image.fromarray(np.zeros((9, 9), np.float32)).save(p), "cannot be decoded"),
+        ("print.tif", lambda p: picture("RGB").convert("CMYK").save(p), "TIFF of rgb0: convert it to RGB"),
         ("moving.png", lambda p: two_pictures(p), "animated"),
         ("moving.webp", lambda p: two_pictures(p), "animated"),
         ("pages.tif", lambda p: two_pictures(p), "several pictures"),
-        ("print.jpg", lambda p: picture("RGB").convert("CMYK").save(p), "CMYK"),
+        ("print.jpg", lambda p: picture("RGB").convert("CMYK").save(p), r"4 inks \(CMYK\): convert it to RGB"),
+        ("ycck.jpg", lambda p: ycck(p), r"4 inks \(CMYK\): convert it to RGB"),
         ("text.jpg", lambda p: p.write_bytes(b"\xff\xd8\xff hello"), "no picture in it"),
     ],
 )

@@ -27,7 +27,7 @@ def plane(rng: np.random.Generator, fmt: PixFmt, size: tuple[int, int]) -> np.nd
     return out
 
 
-@pytest.mark.parametrize("name", ["gray", "nv12", "p010le", "yuv420p10le", "yuv444p12le"])
+@pytest.mark.parametrize("name", ["gray", "nv12", "p010le", "yuv420p10le", "yuv444p12le", "gbrp16le"])
 def test_a_window_has_the_oracle_s_bits(name: str) -> None:
     rng, fmt = np.random.default_rng(len(name)), FORMATS[name]
     for _ in range(150):
@@ -134,7 +134,7 @@ def test_sanitizers(tmp_path: Path) -> None:
     cases = tmp_path / "cases.bin"
     with cases.open("wb") as file:
         for trial in range(200):
-            fmt = FORMATS[("gray", "p010le", "yuv420p10le", "yuv444p12le")[trial % 4]]
+            fmt = FORMATS[("gray", "p010le", "yuv420p10le", "yuv444p12le", "gray16le")[trial % 5]]
             luma = plane(rng, fmt, tuple(int(k) for k in rng.choice([1, 2, 3, 17, 64, 301], 2)))
             part = (*(int(k) for k in rng.integers(-400, 400, 2)), *(int(k) for k in rng.choice((1, 5, 45, 900), 2)))
             columns, rows, reach = int(rng.integers(1, 24)), int(rng.integers(1, 20)), int(rng.integers(0, 9))

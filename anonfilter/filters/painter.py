@@ -31,7 +31,7 @@ FEATHER = Option("feather", "int", 0, "soft edge outside of the object", min=0, 
 
 # libavutil's AVChromaLocation. Unspecified is taken as left: its mask contains that of the centred siting.
 _SITING = {2: "center", 3: "topleft"}
-_GREY = {8: FORMATS["gray"], 10: FORMATS["gray10le"], 12: FORMATS["gray12le"]}
+_GREY = {8: FORMATS["gray"], 10: FORMATS["gray10le"], 12: FORMATS["gray12le"], 16: FORMATS["gray16le"]}
 
 
 class Painter(PixelWriter):

@@ -94,7 +94,11 @@ def _order(picture: _cpu.Jpeg, adobe: int | None, name: str) -> tuple[str, list[
     if len(factors) == 1:
         return "gray", [0]
     if len(factors) != 3:
-        raise InputError(f"{name}: JPEG with {len(factors)} components (CMYK, say): convert it to RGB first")
+        # Not decoded as inks: a detector would see them without the black, or in colours that no profile has made.
+        raise InputError(
+            f"{name}: JPEG of {len(factors)} inks (CMYK): convert it to RGB with its colour profile first, as "
+            "ImageMagick's `magick IN -profile sRGB.icc OUT` does"
+        )
     most = factors[0][1], factors[0][2]
     same = all(row[1:3] == most for row in factors)
     if adobe == 0 or (adobe is None and bytes(row[0] for row in factors) == b"RGB"):

@@ -15,11 +15,10 @@ from fractions import Fraction
 from typing import Any
 
 from anonfilter.errors import InputError
-from anonfilter.frame import Frame, StreamInfo
+from anonfilter.frame import Frame, StreamInfo, kernel_format
 from anonfilter.io import demuxing, exif, jpeg, png, still, tiff, webp
 from anonfilter.io.still import KINDS, Still
 from anonfilter.job import Job
-from anonfilter.kernels.formats import FORMATS
 from anonfilter.values import parse_rate
 
 _READERS = {"png": png.read, "jpeg": jpeg.read, "webp": webp.read, "tiff": tiff.read}
@@ -165,7 +164,7 @@ class PictureReader:
     def _info(self, picture: Still, count: int) -> StreamInfo:
         width, height = picture.size
         rotation, hflip = exif.ORIENTATIONS[picture.orientation if self.job.autorotate else 1]
-        fmt = FORMATS[picture.pix_fmt]
+        fmt = kernel_format(picture.pix_fmt)
         # As the video lane: JFIF and VP8 are BT.601; grey says nothing.
         space = still.GBR if fmt.rgb else (still.YUV if fmt.chroma else still.GREY)
         return StreamInfo(

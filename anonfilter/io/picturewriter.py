@@ -10,33 +10,42 @@ from fractions import Fraction
 from typing import Any
 
 from anonfilter.errors import OutputError
-from anonfilter.frame import Frame, StreamInfo
+from anonfilter.frame import EDITABLE, Frame, StreamInfo, kernel_format
 from anonfilter.io import demuxing, exif, jpeg, pictures, png, still, tiff, webp
 from anonfilter.io.foldertarget import FolderTarget
 from anonfilter.io.lavfi import LavfiGraph
 from anonfilter.io.still import KINDS, Array, Still
 from anonfilter.io.target import Target
 from anonfilter.job import Job
-from anonfilter.kernels.formats import FORMATS
 
 # What a kind of file can hold without loss, the preferred first.
 _HOLDS: dict[str, tuple[str, ...]] = {
-    "png": ("gbrp", "gbrap", "gray"),
-    "tiff": ("gbrp", "gbrap", "gray"),
+    "png": ("gbrp", "gbrap", "gray", "gbrp16le", "gbrap16le", "gray16le"),
+    "tiff": ("gbrp", "gbrap", "gray", "gbrp16le", "gbrap16le", "gray16le"),
     "webp": ("yuv420p", "yuva420p", "gbrp", "gbrap"),
     "jpeg": ("yuvj420p", "yuvj422p", "yuvj444p", "yuvj440p", "gray"),
 }
-_ASKED = {"rgb24": "gbrp", "rgba": "gbrap", "ya8": "gbrap", "bgra": "gbrap"}
+_ASKED = {"rgb24": "gbrp", "rgba": "gbrap", "ya8": "gbrap", "bgra": "gbrap"} | {
+    name + order: planar
+    for name, planar in {"rgb48": "gbrp16le", "rgba64": "gbrap16le", "gray16": "gray16le", "ya16": "gbrap16le"}.items()
+    for order in ("le", "be")
+}
 _QSCALE = 2 * 118  # -q:v 2 of libavcodec's mjpeg, in its units
+
+
+def formats_of(job: Job) -> list[str]:
+    """Pixel formats that an output of stills can hold."""
+    return list(_HOLDS[KINDS[pictures.extension(job.output)]])
 
 
 def best_format(kind: str, pix_fmt: str) -> str:
     """The format of `kind` that keeps most of pix_fmt."""
-    fmt = FORMATS.get(pix_fmt)
+    fmt = kernel_format(pix_fmt) if pix_fmt in EDITABLE else None
     alpha = pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8") or (fmt is not None and fmt.alpha)
     grey = pix_fmt.startswith(("gray", "mono")) and not alpha
     if kind in ("png", "tiff"):
-        return "gray" if grey else "gbrap" if alpha else "gbrp"
+        deep = "16le" if fmt is not None and fmt.depth > 8 else ""
+        return ("gray" if grey else "gbrap" if alpha else "gbrp") + deep
     if kind == "webp":
         return "yuva420p" if alpha else "yuv420p"
     if grey:
@@ -125,8 +134,7 @@ class PictureWriter:
             wanted = best_format(self.kind, wanted)
         if wanted != stream.pix_fmt:
             self._convert = LavfiGraph([], stream, [wanted], self.job.threads)
-            lost = stream.fmt.alpha and not FORMATS[wanted].alpha if stream.pix_fmt in FORMATS else False
-            if lost:
+            if stream.pix_fmt in EDITABLE and stream.fmt.alpha and not kernel_format(wanted).alpha:
                 self.dropped.append(f"alpha: {self.kind.upper()} has none")
         self._target.begin()
 

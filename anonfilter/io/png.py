@@ -45,8 +45,6 @@ def read(data: bytes, name: str, ignore_errors: bool) -> Still:
     """Raises InputError. Grey of fewer bits and palettes come as 8-bit planes."""
     found = Still(name, "png", data, "", [])
     for kind, body in chunks(data, name):
-        if kind == b"IHDR" and len(body) == 13 and body[8] == 16:
-            raise InputError(f"{name}: PNG of 16 bits a sample: convert it to 8 bits first")
         if kind == b"acTL":
             raise InputError(f"{name}: an animated PNG: convert it to a video first")
         if kind == b"eXIf":
@@ -83,9 +81,11 @@ def write(
         assert source is not None
         coded = list(chunks(source.data, source.name))
     else:
-        form = {1: "gray", 3: "rgb24", 4: "rgba"}[len(planes)]
-        if form == "rgba" and source is not None and source.form == "ya8" and _grey(planes):
-            form = "ya8"
+        deep = planes[0].dtype.itemsize == 2
+        forms = ("gray16be", "rgb48be", "rgba64be", "ya16be") if deep else ("gray", "rgb24", "rgba", "ya8")
+        form = forms[{1: 0, 3: 1, 4: 2}[len(planes)]]
+        if len(planes) == 4 and source is not None and source.form in ("ya8", "ya16") and _grey(planes):
+            form = forms[3]
         coded = list(chunks(still.encode("png", still.packed(planes, form), options, name), name))
         coded = [(kind, body) for kind, body in coded if kind in (b"IHDR", b"IDAT", b"IEND")]
     out = bytearray(_SIGNATURE) + chunk(*coded[0])

@@ -15,10 +15,11 @@ import numpy.typing as npt
 from av.packet import Packet
 
 from anonfilter.errors import InputError, OutputError
-from anonfilter.io import logs
-from anonfilter.kernels.formats import FORMATS
+from anonfilter.frame import kernel_format
+from anonfilter.io import logs, quantizer
 
-Array = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
+"""Samples: uint8, or uint16 in this machine's order."""
 KINDS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "jpe": "jpeg", "jfif": "jpeg", "webp": "webp", "tif": "tiff",
          "tiff": "tiff"}  # fmt: skip
 """File name extensions, and what they stand for."""
@@ -30,10 +31,10 @@ YUV, GBR, GREY = 5, 0, 2
 @dataclass(slots=True)
 class Still:
     """name: for messages. kind: of KINDS' values. data: the whole file. pix_fmt: of the planes, one of kernels.formats.
-    planes: uint8 (height, width) each, alpha last. full_range: whether codes go from 0 to 255. orientation: EXIF's.
+    planes: (height, width) each, alpha last. full_range: whether codes go from 0 to the greatest. orientation: EXIF's.
     icc: the colour profile. dropped: one line for each thing that the file tells and an output will not. form: what
-    the samples were, where an output shall be it again ("ya8", "pal8", "lossless"). digest, shapes: of the planes,
-    which may be gone."""
+    the samples were, where an output shall be it again ("ya8", "ya16", "pal8", "lossless"). digest, shapes: of the
+    planes, which may be gone."""
 
     name: str
     kind: str
@@ -81,11 +82,11 @@ def digest(planes: Sequence[Array]) -> bytes:
     return made.digest()
 
 
-def view(frame: Any, index: int, width: int, height: int) -> Array:
-    """Plane `index` of an av.VideoFrame of 8 bits as (height, width) bytes, without a copy."""
-    plane = frame.planes[index]
+def view(frame: Any, index: int, width: int, height: int, kind: str = "u1") -> Array:
+    """Plane `index` of an av.VideoFrame as (height, width) samples of a NumPy type, without a copy."""
+    plane, dtype = frame.planes[index], np.dtype(kind)
     rows = np.frombuffer(plane, "u1", count=plane.line_size * height).reshape(height, plane.line_size)
-    return rows[:, :width]
+    return rows[:, : width * dtype.itemsize].view(dtype)
 
 
 def to_frame(planes: Sequence[Array], pix_fmt: str) -> Any:
@@ -93,27 +94,36 @@ def to_frame(planes: Sequence[Array], pix_fmt: str) -> Any:
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, pix_fmt)
     for index, plane in enumerate(planes):
-        np.copyto(view(frame, index, plane.shape[1], plane.shape[0]), plane)
+        np.copyto(view(frame, index, plane.shape[1], plane.shape[0], _stored(pix_fmt)), plane)
     return frame
 
 
+def _stored(pix_fmt: str) -> str:
+    """NumPy's type of the samples of one of the kernels' formats."""
+    return "u1" if kernel_format(pix_fmt).itemsize == 1 else "<u2"
+
+
 def from_frame(frame: Any) -> list[Array]:
-    """Planes of an av.VideoFrame in one of kernels.formats' 8-bit formats, alpha last, without a copy."""
-    fmt = FORMATS[frame.format.name]
+    """Planes of an av.VideoFrame in one of the kernels' planar formats, alpha last, without a copy."""
+    fmt = kernel_format(frame.format.name)
     width, height = frame.width, frame.height
     sizes = [(width, height), *[fmt.chroma_size(width, height)] * (fmt.planes - 1)]
     if fmt.alpha:
         sizes.append((width, height))
-    return [view(frame, index, *size) for index, size in enumerate(sizes)]
+    return [view(frame, index, *size, _stored(fmt.name)) for index, size in enumerate(sizes)]
 
 
 def packed(planes: Sequence[Array], form: str) -> Any:
     """An av.VideoFrame of samples that lie together. planes: G, B, R (and A), or grey. form: rgb24, rgba, gray, ya8,
-    bgra."""
-    order = {"rgb24": (2, 0, 1), "rgba": (2, 0, 1, 3), "bgra": (1, 0, 2, 3), "gray": (0,), "ya8": (0, 3)}[form]
+    bgra, and those of 16 bits: rgb48be, rgba64be, gray16be, ya16be."""
+    order = {
+        "rgb24": (2, 0, 1), "rgba": (2, 0, 1, 3), "bgra": (1, 0, 2, 3), "gray": (0,), "ya8": (0, 3),
+        "rgb48be": (2, 0, 1), "rgba64be": (2, 0, 1, 3), "gray16be": (0,), "ya16be": (0, 3),
+    }[form]  # fmt: skip
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, form)
-    rows = view(frame, 0, width * len(order), height).reshape(height, width, len(order))
+    kind = ">u2" if form.endswith("be") else "u1"
+    rows = view(frame, 0, width * len(order), height, kind).reshape(height, width, len(order))
     for place, index in enumerate(order):
         rows[..., place] = planes[index]
     return frame
@@ -122,12 +132,13 @@ def packed(planes: Sequence[Array], form: str) -> Any:
 def unpacked(rows: Array, order: str) -> tuple[str, list[Array]]:
     """Format and planes of samples that lie together. rows: (height, width, len(order)). order: letters of R, G, B, A
     and Y (grey)."""
+    bits = "16le" if rows.dtype.itemsize == 2 else ""
     if order == "Y":
-        return "gray", [rows[..., 0]]
+        return "gray" + bits, [rows[..., 0]]
     wanted = "YYY" if "Y" in order else "GBR"
     alpha = "A" in order
     planes = [rows[..., order.index(letter)] for letter in wanted + "A" * alpha]
-    return ("gbrap" if alpha else "gbrp"), planes
+    return ("gbrap" if alpha else "gbrp") + bits, planes
 
 
 def take(found: Still, frame: Any) -> None:
@@ -135,9 +146,15 @@ def take(found: Still, frame: Any) -> None:
     Raises InputError for another."""
     found.form, width, height = frame.format.name, frame.width, frame.height
     layout = {"rgb24": "RGB", "rgba": "RGBA", "gray": "Y", "ya8": "YA"}.get(found.form)
+    deep = {"rgb48": "RGB", "rgba64": "RGBA", "gray16": "Y", "ya16": "YA"}.get(found.form[:-2])
     if layout is not None:
         rows = view(frame, 0, width * len(layout), height).reshape(height, width, len(layout))
         found.pix_fmt, found.planes = unpacked(rows, layout)
+    elif deep is not None:
+        rows = view(frame, 0, width * len(deep), height, ">u2" if found.form.endswith("be") else "<u2")
+        native = rows.astype("<u2").reshape(height, width, len(deep))
+        found.form = found.form[:-2]
+        found.pix_fmt, found.planes = unpacked(native, deep)
     elif found.form in ("monoblack", "monob", "monowhite"):
         bits = np.unpackbits(view(frame, 0, -(-width // 8), height), axis=1)[:, :width]
         found.pix_fmt, found.planes = "gray", [(bits ^ (found.form == "monowhite")) * np.uint8(255)]
@@ -147,7 +164,7 @@ def take(found: Still, frame: Any) -> None:
         found.pix_fmt, found.planes = unpacked(colours, "BGRA" if (colours[..., 3] != 255).any() else "BGRX")
     else:
         kind = found.kind.upper()
-        raise InputError(f"{found.name}: {kind} of {found.form}: convert it to 8-bit RGB, RGBA or grey first")
+        raise InputError(f"{found.name}: {kind} of {found.form}: convert it to RGB, RGBA or grey of 8 or 16 bits first")
 
 
 def decode(codec: str, data: bytes, name: str) -> Any:
@@ -172,9 +189,7 @@ def encode(codec: str, frame: Any, options: dict[str, str], name: str) -> bytes:
     if codec == "mjpeg":
         context.color_range = 2
     left = dict(options)
-    if "global_quality" in left:
-        context.qscale, context.global_quality = True, int(left.pop("global_quality"))
-        left.pop("flags", None)
+    quantizer.fix(codec, left)
     context.options = left
     frame.pts = 0
     with logs.captured() as said:

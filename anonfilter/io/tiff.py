@@ -67,15 +67,16 @@ def read(data: bytes, name: str, ignore_errors: bool) -> Still:
 def write(planes: Sequence[Array], source: Still | None, orientation: int, name: str) -> bytes:
     """A file of one strip, deflated. planes: grey, or G, B, R and perhaps A."""
     if len(planes) == 4 and np.array_equal(planes[0], planes[1]) and np.array_equal(planes[0], planes[2]):
-        order = [0, 3] if source is not None and source.form == "ya8" else [2, 0, 1, 3]
+        order = [0, 3] if source is not None and source.form in ("ya8", "ya16") else [2, 0, 1, 3]
     else:
         order = {1: [0], 3: [2, 0, 1], 4: [2, 0, 1, 3]}[len(planes)]
     height, width = planes[0].shape
-    strip = zlib.compress(np.stack([planes[i] for i in order], axis=-1).tobytes(), 6)
+    bits = 8 * planes[0].dtype.itemsize
+    strip = zlib.compress(np.stack([planes[i] for i in order], axis=-1).astype(f"<u{bits // 8}").tobytes(), 6)
     count, alpha = len(order), len(order) in (2, 4)
     entries: list[tuple[int, int, bytes]] = [
         (256, _LONG, struct.pack("<I", width)), (257, _LONG, struct.pack("<I", height)),
-        (258, _SHORT, struct.pack(f"<{count}H", *[8] * count)), (259, _SHORT, struct.pack("<H", 8)),
+        (258, _SHORT, struct.pack(f"<{count}H", *[bits] * count)), (259, _SHORT, struct.pack("<H", 8)),
         (262, _SHORT, struct.pack("<H", 2 if count > 2 else 1)), (273, _LONG, struct.pack("<I", 8)),
         (_ORIENTATION, _SHORT, struct.pack("<H", orientation)), (277, _SHORT, struct.pack("<H", count)),
         (278, _LONG, struct.pack("<I", height)), (279, _LONG, struct.pack("<I", len(strip))),

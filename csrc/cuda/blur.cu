@@ -171,7 +171,7 @@ struct WriteSurface {
   __device__ void operator()(const List& list, const Region& r, int x, int y, u32 value, bool inside) const {
     if (!inside) return;
     const int fraction = 16 - list.header().depth;
-    const u32 code = (value + (1u << (fraction - 1))) >> fraction;
+    const u32 code = (value + (1u << fraction >> 1)) >> fraction;
     put(list, r, Surface<T>(list, r), r.x + x, r.y + y, alpha_at(list, r, r.x + x, r.y + y), code);
   }
 };
