@@ -353,7 +353,7 @@ def _render(
         report.frames, report.corrupt = state.frame, reader.corrupt
         report.undecodable, report.damaged = reader.undecodable, reader.errors - reader.undecodable
         report.missing = reader.missing
-        report.notes += reader.notes
+        report.notes += [*reader.notes, *writer.notes]
         if writer.nudged:
             report.notes.append(f"{writer.nudged} frames whose time repeats or runs back come one tick after the last")
         if writer.moved:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from anonfilter import cli
@@ -236,6 +237,34 @@ def test_tags(options: str, clips_of: Callable[[str], str], tmp_path: Path) -> N
             return source.metadata.get("title"), marks
 
     assert told(ours) == told(theirs)
+
+
+def test_numbered_pictures_become_a_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """RGB has to become something that the encoder takes: what ffmpeg chooses, with colours that are no further from
+    the pictures' than its are, and the report says so."""
+    monkeypatch.chdir(tmp_path)
+    made("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.2", "img%03d.png")
+    made("-i", "img%03d.png", "-c:v", "libx264", "-crf", "5", "theirs.mp4")
+    how = ["-hide_banner", "-y", "-i", "img%03d.png", "-vf", "zone=x=0:y=0:w=8:h=8,fill", "-c:v"]
+    assert cli.main([*how, "libx264", "-crf", "5", "ours.mp4"]) == 0
+    assert "gbrp becomes yuv444p, since libx264 takes no RGB" in capfd.readouterr().err
+
+    def colours(name: str) -> Any:
+        command = ["ffmpeg", "-v", "error", "-i", name, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        raw = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+        return np.frombuffer(raw, np.uint8).astype(int).reshape(5, 48, 64, 3)[:, 16:]
+
+    source = colours("img%03d.png")
+    ours, theirs = (np.abs(colours(name) - source).mean() for name in ("ours.mp4", "theirs.mp4"))
+    assert ours == pytest.approx(theirs, abs=0.2)
+    with av.open("ours.mp4") as file:
+        stream = file.streams.video[0]
+        assert (stream.pix_fmt, stream.codec_context.color_range, stream.codec_context.colorspace) == ("yuv444p", 1, 6)
+    assert cli.main([*how, "libx264rgb", "-crf", "0", "rgb.mkv"]) == 0
+    assert "becomes" not in capfd.readouterr().err
+    assert np.array_equal(colours("rgb.mkv"), source)
 
 
 def keys(path: Path) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -36,7 +37,8 @@ _SAME_SAMPLES = {
     "nv12": ("yuv420p",), "nv21": ("yuv420p",), "p010le": ("yuv420p10le",), "p210le": ("yuv422p10le",),
     "p410le": ("yuv444p10le",), "nv16": ("yuv422p",), "nv24": ("yuv444p",), "yuv420p": ("nv12",),
     "yuv420p10le": ("p010le",), "yuvj420p": ("yuv420p", "nv12"),
-    "yuvj422p": ("yuv422p",), "yuvj444p": ("yuv444p",),
+    "yuvj422p": ("yuv422p",), "yuvj444p": ("yuv444p",), "gbrp": ("bgr0", "rgb24", "bgr24", "rgb0"),
+    "gbrap": ("rgba", "bgra"),
 }  # fmt: skip
 
 # Encoders to name when the chosen one cannot; the flag says whether odd sizes of subsampled formats work.
@@ -59,6 +61,9 @@ _WORDS = {
 
 # Codecs whose encoders leave their name out when they are asked to be exact.
 _SIGN = frozenset({"mpeg4", "msmpeg4v2", "msmpeg4v3", "mjpeg", "prores", "h263", "flv1"})
+
+_LIMITED, _FULL = 1, 2  # AVColorRange
+_GBR, _BT601 = 0, 6  # AVColorSpace: RGB, SMPTE 170M
 
 _DEFAULT_TOLERANCE = 4_000_000  # AVCodecContext's bit_rate_tolerance, which PyAV replaces by its own
 
@@ -138,8 +143,9 @@ def output_formats(job: Job, pix_fmt: str, url: str = "") -> list[str] | None:
 
 
 def choose_format(job: Job, codec: av.codec.Codec, stream: StreamInfo, held: set[str]) -> str:
-    """Pixel format to encode: -pix_fmt, else the stream's own. Raises OutputError, naming what to do, if the
-    encoder does not take it. held: names of the codecs that the container holds."""
+    """Pixel format to encode: -pix_fmt, else the stream's own; RGB where the encoder has none becomes what loses least,
+    as with ffmpeg. Raises OutputError, naming what to do, if the encoder does not take it. held: names of the codecs
+    that the container holds."""
     taken = formats(codec)
     wanted = job.pix_fmt or stream.pix_fmt
     if job.pix_fmt is not None:
@@ -153,12 +159,29 @@ def choose_format(job: Job, codec: av.codec.Codec, stream: StreamInfo, held: set
         for same in _SAME_SAMPLES.get(wanted, ()):
             if same in taken:
                 return same
+        if is_rgb(wanted):
+            return nearest(wanted, taken)
     able = able_encoders(wanted, stream.width, stream.height, held)
     hint = f"choose {' or '.join('-c:v ' + name for name in able)}, or " if able else _with_alpha(wanted, held)
     raise OutputError(
         f"encoder {codec.name} does not take pixel format {wanted}: {hint}"
         f"convert with -pix_fmt {nearest(wanted, taken)}"
     )
+
+
+def is_rgb(pix_fmt: str) -> bool:
+    """Whether a pixel format holds red, green and blue."""
+    return bool(av.VideoFormat(pix_fmt, 16, 16).is_rgb)
+
+
+def converted(source: StreamInfo, out: StreamInfo) -> StreamInfo:
+    """out, whose pictures libswscale made from those of source, with the colour tags that are then true: between RGB
+    and YUV it uses BT.601's matrix, and full range for RGB alone (and the yuvj formats)."""
+    if is_rgb(source.pix_fmt) == is_rgb(out.pix_fmt):
+        return replace(out, color_range=source.color_range)
+    if is_rgb(out.pix_fmt):
+        return replace(out, color_range=_FULL, color_space=_GBR)
+    return replace(out, color_range=_FULL if out.pix_fmt.startswith("yuvj") else _LIMITED, color_space=_BT601)
 
 
 def _with_alpha(pix_fmt: str, held: set[str]) -> str:

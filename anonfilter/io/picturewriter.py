@@ -67,6 +67,7 @@ class PictureWriter:
         self.job, self._reader = job, reader
         self.dropped: list[str] = []
         self.kept: list[str] = []
+        self.notes: list[str] = []
         self.frames = self.nudged = self.moved = self.repeated = self.left_out = 0
         self.quantizer = -1.0  # as Writer: none
         self.done, self._finished, self._size = False, False, 0

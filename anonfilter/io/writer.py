@@ -55,10 +55,10 @@ class Writer:
 
     The constructor checks the name, the container and the encoder's name, and creates nothing. open(), or the
     first write(), opens the encoder and NAME.part. finish() gives the file its name; abort() removes it, and
-    does nothing after finish(). size: bytes so far. dropped: one line for each thing that was left out.
-    frames: how many were written. nudged: frames whose repeated or backward pts had to be moved. moved: those
-    that the encoder's clock cannot show at their times. quantizer: the encoder's of the last packet, -1 where it does
-    not say.
+    does nothing after finish(). size: bytes so far. dropped: one line for each thing that was left out. notes: what
+    else there is to say. frames: how many were written. nudged: frames whose repeated or backward pts had to be moved.
+    moved: those that the encoder's clock cannot show at their times. quantizer: the encoder's of the last packet, -1
+    where it does not say.
 
     reader: source of the packets for mux(), of metadata and of the shift of -ss; None for an output without a
     source. Raises OutputError everywhere.
@@ -67,6 +67,7 @@ class Writer:
     def __init__(self, job: Job, reader: Reader | None = None, stream: StreamInfo | None = None) -> None:
         self.job, self._reader = job, reader
         self.dropped: list[str] = []
+        self.notes: list[str] = []
         self._stayed: list[str] = []
         self.frames = self.nudged = self.moved = self._late = 0
         self._pace: pacing.Constant | None = None
@@ -173,7 +174,13 @@ class Writer:
             clean = self.codec.canonical_name in _EXIF and not job.keep_metadata
             if clean or pix_fmt != stream.pix_fmt:
                 self._convert = LavfiGraph("sidedata=mode=delete" if clean else [], stream, [pix_fmt], job.threads)
-                stream = replace(self._convert.out, color_range=stream.color_range)
+                if encoding.is_rgb(stream.pix_fmt) and not encoding.is_rgb(pix_fmt) and not job.pix_fmt:
+                    alpha = " without its alpha" if stream.fmt.alpha else ""
+                    self.notes.append(
+                        f"{stream.pix_fmt} becomes {pix_fmt}{alpha}, since {self.codec.name} takes no RGB "
+                        "(-pix_fmt names another format, -c:v another encoder)"
+                    )
+                stream = encoding.converted(stream, self._convert.out)
             self._shifts(stream)
             self._stream, self._time_base = stream, encoding.clock(self.codec, self.muxer, stream)
             self._pace = self._paced(stream)
