@@ -76,7 +76,7 @@ class Graph:
         fps = Fraction(rate)
         info = StreamInfo(width, height, pix_fmt, time_base or 1 / fps, fps, fps, **stream)
         job = Job(input="frames", output="frames", graph=graph, graph_source="graph", passes=1)
-        plan = make_plan(job, info)
+        plan = make_plan(job, info, converts=False)
         self._head = LavfiGraph(plan.head, info) if plan.head else None
         self._source, inner = info, plan.stream
         self._room, self._dead = plan.ring_frames, ""

@@ -147,8 +147,10 @@ class Plan:
         return texts
 
 
-def make_plan(job: Job, source: StreamInfo) -> Plan:
+def make_plan(job: Job, source: StreamInfo, *, converts: bool = True) -> Plan:
     """Check the graph against the stream and put every filter in its place.
+
+    converts: whether a stream that cannot be edited in place may become one that can.
 
     Raises GraphError (with the place in the text) for what cannot be, PlanError for what this input cannot do.
     """
@@ -193,7 +195,7 @@ def make_plan(job: Job, source: StreamInfo) -> Plan:
     if head:
         out = LavfiGraph(head, source, None, job.threads).out
         stream = upright(out) if turn else out
-    if any(isinstance(f, PixelReader | PixelWriter) for _, f in built):
+    if converts and any(isinstance(f, PixelReader | PixelWriter) for _, f in built):
         made, line = unpack.planes(job, stream)
         if made:
             head += made

@@ -16,7 +16,7 @@ def planes(job: Job, stream: StreamInfo) -> tuple[list[FilterSpec], str]:
     libavfilter chooses what loses least, of the formats that the encoder takes, too, if it takes one of ours. Planes of
     RGB, and alpha beside 4:4:4, only for stills and FFV1: players know no such video, and libvpx calls it experimental.
     """
-    if stream.pix_fmt in EDITABLE or not job.output:
+    if stream.pix_fmt in EDITABLE:
         return [], ""
     try:
         if pictures.writes(job):
