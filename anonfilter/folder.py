@@ -28,7 +28,7 @@ _VIDEO = frozenset(
     """.split()  # noqa: SIM905
 )
 # Raw formats of cameras and others that libavformat would open for a small preview, or as text.
-_OTHER = frozenset("dng cr2 cr3 nef nrw arw srf sr2 orf rw2 raf pef raw heic heif avif gif bmp svg pdf psd".split())  # noqa: SIM905
+_OTHER = frozenset("dng cr2 cr3 nef nrw arw srf sr2 orf rw2 raf pef raw heic heif avif gif svg pdf psd".split())  # noqa: SIM905
 # Fields of a job that do not change what is in the output.
 _APART = frozenset(
     ["input", "output", "overwrite", "threads", "ring_memory", "progress", "log", "on_plan", "stopped", "last",

@@ -584,7 +584,7 @@ def test_output_name(clip: Any, tmp_path: Path) -> None:
     assert "container format" in refused(clip, tmp_path / "out.foo")
     assert "container format" in refused(clip, tmp_path / "out")
     assert "-f: unknown" in refused(clip, tmp_path / "out.mp4", output_format="foo")
-    assert "PNG, JPEG, WebP or TIFF, not bmp" in refused(clip, tmp_path / "out.bmp")
+    assert "PNG, JPEG, WebP, TIFF or BMP, not jp2" in refused(clip, tmp_path / "out.jp2")
     assert "more than one file" in refused(clip, tmp_path / "out.m3u8")
     assert "cannot be written" in refused(clip, "/proc/out.mp4")
     assert not list(tmp_path.iterdir())

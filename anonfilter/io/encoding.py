@@ -86,7 +86,7 @@ def muxer(job: Job, url: str) -> str:
         if name == "image2":
             form = os.path.splitext(job.output)[1][1:].lower() or name
             raise OutputError(
-                f"{job.output}: pictures are written as PNG, JPEG, WebP or TIFF, not {form}: name it .png, say"
+                f"{job.output}: pictures are written as PNG, JPEG, WebP, TIFF or BMP, not {form}: name it .png, say"
             )
         raise OutputError(
             f"{job.output}: the format '{name}' writes more than one file, which cannot be kept back until all is "

@@ -16,12 +16,12 @@ from typing import Any
 
 from anonfilter.errors import InputError
 from anonfilter.frame import Frame, StreamInfo, kernel_format
-from anonfilter.io import demuxing, exif, jpeg, png, still, tiff, webp
+from anonfilter.io import bmp, demuxing, exif, jpeg, png, still, tiff, webp
 from anonfilter.io.still import KINDS, Still
 from anonfilter.job import Job
 from anonfilter.values import parse_rate
 
-_READERS = {"png": png.read, "jpeg": jpeg.read, "webp": webp.read, "tiff": tiff.read}
+_READERS = {"png": png.read, "jpeg": jpeg.read, "webp": webp.read, "tiff": tiff.read, "bmp": bmp.read}
 _NUMBER = re.compile(r"%(?:0?(\d+))?d")
 _CENTRE = 2  # AVCHROMA_LOC_CENTER
 _FULL, _LIMITED = 2, 1  # AVColorRange
@@ -118,7 +118,7 @@ def load(path: str, ignore_errors: bool = False) -> Still:
         raise InputError(f"{path}: {error.strerror or error}") from error
     reader = _READERS.get(still.kind_of(data))
     if reader is None:
-        raise InputError(f"{path}: " + ("not a PNG, JPEG, WebP or TIFF picture" if data else "the file is empty"))
+        raise InputError(f"{path}: " + ("not a PNG, JPEG, WebP, TIFF or BMP picture" if data else "the file is empty"))
     return reader(data, path, ignore_errors)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from anonfilter.errors import OutputError
 from anonfilter.frame import EDITABLE, Frame, StreamInfo, kernel_format
-from anonfilter.io import demuxing, exif, jpeg, pictures, png, still, tiff, webp
+from anonfilter.io import bmp, demuxing, exif, jpeg, pictures, png, still, tiff, webp
 from anonfilter.io.foldertarget import FolderTarget
 from anonfilter.io.lavfi import LavfiGraph
 from anonfilter.io.still import KINDS, Array, Still
@@ -22,6 +22,7 @@ from anonfilter.job import Job
 _HOLDS: dict[str, tuple[str, ...]] = {
     "png": ("gbrp", "gbrap", "gray", "gbrp16le", "gbrap16le", "gray16le"),
     "tiff": ("gbrp", "gbrap", "gray", "gbrp16le", "gbrap16le", "gray16le"),
+    "bmp": ("gbrp", "gbrap", "gray"),
     "webp": ("yuv420p", "yuva420p", "gbrp", "gbrap"),
     "jpeg": ("yuvj420p", "yuvj422p", "yuvj444p", "yuvj440p", "gray"),
 }
@@ -43,8 +44,8 @@ def best_format(kind: str, pix_fmt: str) -> str:
     fmt = kernel_format(pix_fmt) if pix_fmt in EDITABLE else None
     alpha = pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8") or (fmt is not None and fmt.alpha)
     grey = pix_fmt.startswith(("gray", "mono")) and not alpha
-    if kind in ("png", "tiff"):
-        deep = "16le" if fmt is not None and fmt.depth > 8 else ""
+    if kind in ("png", "tiff", "bmp"):
+        deep = "16le" if fmt is not None and fmt.depth > 8 and kind != "bmp" else ""
         return ("gray" if grey else "gbrap" if alpha else "gbrp") + deep
     if kind == "webp":
         return "yuva420p" if alpha else "yuv420p"
@@ -91,7 +92,7 @@ class PictureWriter:
             raise OutputError(f"-start_number {job.muxer_options['start_number']}: not a whole number") from None
         self._convert: LavfiGraph | None = None
         self._blocks = [0, 0]
-        self._palettes = self._recoded = 0
+        self._palettes = self._recoded = self._profiles = 0
 
     @property
     def size(self) -> int:
@@ -200,6 +201,9 @@ class PictureWriter:
             return png.write(None if untouched else planes, meta, self._orientation, keep, options, name)
         if self.kind == "webp":
             return webp.write(None if untouched else planes, meta, self._orientation, keep, options, name, pix_fmt)
+        if self.kind == "bmp":
+            self._profiles += meta is not None and meta.icc is not None
+            return bmp.write(planes, self._orientation, name)
         return tiff.write(planes, meta, self._orientation, name)
 
     def _jpeg(
@@ -246,6 +250,8 @@ class PictureWriter:
             log("info", "{} of {} JPEG blocks were coded anew, the others are as they were".format(*self._blocks))
         if self._palettes:
             log("info", "a palette cannot hold the new colours: written as RGB")
+        if self._profiles:
+            log("warning", "a BMP holds no colour profile: it was left out")
         if self._recoded:
             log("info", f"lossy WebP was coded anew with quality {webp.QUALITY} where a picture was touched")
 

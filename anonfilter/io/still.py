@@ -21,8 +21,10 @@ from anonfilter.io import logs, quantizer
 Array = npt.NDArray[Any]
 """Samples: uint8, or uint16 in this machine's order."""
 KINDS = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "jpe": "jpeg", "jfif": "jpeg", "webp": "webp", "tif": "tiff",
-         "tiff": "tiff"}  # fmt: skip
+         "tiff": "tiff", "bmp": "bmp"}  # fmt: skip
 """File name extensions, and what they stand for."""
+
+_BMP_HEADERS = {bytes([size, 0]) for size in (12, 40, 52, 56, 64, 108, 124)}
 
 YUV, GBR, GREY = 5, 0, 2
 """AVColorSpace of what stills are: BT.601 (JFIF, VP8), RGB planes, grey."""
@@ -71,6 +73,9 @@ def kind_of(data: bytes) -> str:
         return "webp"
     if data[:4] in (b"II*\0", b"MM\0*"):
         return "tiff"
+    # Two letters alone are no signature: the reserved bytes and the size of the next header, too.
+    if data[:2] == b"BM" and data[6:10] == bytes(4) and data[14:16] in _BMP_HEADERS:
+        return "bmp"
     return ""
 
 
@@ -115,9 +120,9 @@ def from_frame(frame: Any) -> list[Array]:
 
 def packed(planes: Sequence[Array], form: str) -> Any:
     """An av.VideoFrame of samples that lie together. planes: G, B, R (and A), or grey. form: rgb24, rgba, gray, ya8,
-    bgra, and those of 16 bits: rgb48be, rgba64be, gray16be, ya16be."""
+    bgra, bgr24, and those of 16 bits: rgb48be, rgba64be, gray16be, ya16be."""
     order = {
-        "rgb24": (2, 0, 1), "rgba": (2, 0, 1, 3), "bgra": (1, 0, 2, 3), "gray": (0,), "ya8": (0, 3),
+        "rgb24": (2, 0, 1), "rgba": (2, 0, 1, 3), "bgra": (1, 0, 2, 3), "bgr24": (1, 0, 2), "gray": (0,), "ya8": (0, 3),
         "rgb48be": (2, 0, 1), "rgba64be": (2, 0, 1, 3), "gray16be": (0,), "ya16be": (0, 3),
     }[form]  # fmt: skip
     height, width = planes[0].shape
@@ -141,12 +146,15 @@ def unpacked(rows: Array, order: str) -> tuple[str, list[Array]]:
     return ("gbrap" if alpha else "gbrp") + bits, planes
 
 
+_LAYOUTS = {"rgb24": "RGB", "rgba": "RGBA", "gray": "Y", "ya8": "YA", "bgr24": "BGR", "bgra": "BGRA", "bgr0": "BGRX"}
+_DEEP = {"rgb48": "RGB", "rgba64": "RGBA", "gray16": "Y", "ya16": "YA"}  # be or le behind it
+
+
 def take(found: Still, frame: Any) -> None:
     """The planes of a decoded frame of RGB, grey or a palette, with alpha or without: into pix_fmt, planes and form.
     Raises InputError for another."""
     found.form, width, height = frame.format.name, frame.width, frame.height
-    layout = {"rgb24": "RGB", "rgba": "RGBA", "gray": "Y", "ya8": "YA"}.get(found.form)
-    deep = {"rgb48": "RGB", "rgba64": "RGBA", "gray16": "Y", "ya16": "YA"}.get(found.form[:-2])
+    layout, deep = _LAYOUTS.get(found.form), _DEEP.get(found.form[:-2])
     if layout is not None:
         rows = view(frame, 0, width * len(layout), height).reshape(height, width, len(layout))
         found.pix_fmt, found.planes = unpacked(rows, layout)
