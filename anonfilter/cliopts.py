@@ -132,8 +132,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("dump_plan",), "global", "show what will run where; with no output only that", "own", dest="dump_plan"),
     Flag(("ring_memory",), "global", "memory for waiting frames (a quarter of what there is)", "own", "bytes",
          values.parse_bytes, "ring_memory"),
-    Flag(("live",), "global", "a frame leaves so soon after its arrival, covered wholly if it is not analysed then",
-         "own", "time", values.seconds, "live"),
+    Flag(("live",), "global", "a frame leaves so soon after its arrival, covered wholly if it is not analysed then; a "
+         "file is read in real time", "own", "time", values.seconds, "live"),
     Flag(("passes",), "global", "force one pass or two instead of choosing", "own", "1|2", values.passes, "passes"),
     Flag(("kernels",), "global", "what edits frames that lie on a CUDA device (cuda)", "own", "triton|cuda",
          values.kernels, "kernels"),

@@ -2,11 +2,13 @@
 
 The record lane sees those frames alone that can still be analysed in time, numbered one after the other, so that a slow
 detector sees a lower frame rate and not an older picture. Nothing here waits for the detector beyond the bound.
+A file is read in real time, as ffmpeg's -re does.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -21,6 +23,7 @@ from anonfilter.channel import Channel, Stop
 from anonfilter.colour import yuv
 from anonfilter.errors import PlanError
 from anonfilter.frame import Frame
+from anonfilter.io import demuxing, pictures
 from anonfilter.job import Job, Report
 from anonfilter.lane import Lane
 from anonfilter.plan import Plan
@@ -51,6 +54,12 @@ def check(job: Job, plan: Plan) -> None:
             f"-live {bound * 1000:g}ms: the graph looks {plan.lookahead} frames ({ahead * 1000:.0f} ms) ahead "
             f"({', '.join(who)}): leave those out, or give more time"
         )
+
+
+def from_files(job: Job) -> bool:
+    """Whether a live run's input is files, which are read as slowly as a camera would send them: read faster, most
+    frames would have no room, and be left out."""
+    return pictures.reads(job) or (not demuxing.is_url(job.input) and os.path.isfile(demuxing.path_of(job.input)))
 
 
 @dataclass(slots=True)
@@ -95,14 +104,19 @@ class LivePass:
         self._condition = threading.Condition()
         stop.add(self._condition)
         self._clock: Callable[[], float] = time.monotonic
+        self._paced = from_files(job)
+        self._zero: float | None = None  # the clock at t = 0
 
     # -- the decoder's side --
 
     def put(self, item: Any) -> None:
-        """A frame, a packet or END. Never waits: a frame for which there is no room is left out and counted."""
+        """A frame, a packet or END. Waits for no one, but for a file's own time: a frame for which there is no room is
+        left out and counted."""
         with self._condition:
             self._stop.check()
             if isinstance(item, Frame):
+                if self._paced:
+                    self._wait_for(item.t)
                 if self._frames >= self._room:
                     self._report.left_out += 1
                     return
@@ -112,6 +126,14 @@ class LivePass:
                 self._ended = True
             self._items.append(item)
             self._condition.notify_all()
+
+    def _wait_for(self, t: float) -> None:
+        """Until a camera that began with the file's first frame would send the one at t seconds."""
+        if self._zero is None:
+            self._zero = self._clock() - t
+        while (left := self._zero + t - self._clock()) > 0:
+            self._condition.wait(left)
+            self._stop.check()
 
     # -- the detector's side --
 

@@ -44,6 +44,8 @@ def run(job: Job) -> Report:
     try:
         plan = make_plan(job, reader.info)
         live.check(job, plan)
+        if job.live is not None and live.from_files(job):
+            _log(job, "info", f"-live: {job.input} is read in real time, as a camera would send it")
         if job.on_plan is not None:
             job.on_plan(plan.describe())
         for text in plan.warnings:

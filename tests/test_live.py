@@ -120,6 +120,28 @@ def test_no_frame_is_shown_that_was_not_analysed(clips: Any, tmp_path: Path, ms:
         assert black > 2
 
 
+def test_a_file_is_read_as_a_camera_would_send_it(clips: Any, clip: Any, tmp_path: Path) -> None:
+    """Nothing is left out for want of room, and the run takes the file's own time."""
+    said: list[str] = []
+    source = clip("file.mkv", frames=30, codec="ffv1")  # 1.2 s, decoded in a few ms
+    begun = time.monotonic()
+    report = api.run(source, tmp_path / "out.mkv", "slow,fill", codec="ffv1", live=1.0,
+                     log=lambda level, line: said.append(line))  # fmt: skip
+    assert time.monotonic() - begun >= 29 / RATE
+    assert (report.frames, report.left_out, report.covered_whole) == (30, 0, 0)
+    assert any("is read in real time" in line for line in said)
+
+
+def test_numbered_pictures_are_read_so_too(clip: Any, tmp_path: Path) -> None:
+    for n in range(10):
+        api.run(clip("file.mkv", frames=30, codec="ffv1"), tmp_path / f"{n}.png", "slow,fill", frames=1)
+    begun = time.monotonic()
+    report = api.run(tmp_path / "%d.png", tmp_path / "out.mkv", "slow,fill", codec="ffv1", live=1.0,
+                     input_options={"framerate": "10"})  # fmt: skip
+    assert time.monotonic() - begun >= 0.9
+    assert (report.frames, report.left_out) == (10, 0)
+
+
 def test_a_detector_that_fails_ends_the_run(tmp_path: Path) -> None:
     with camera(tmp_path / "in", 1) as source, pytest.raises(PlanError, match="the net fell over"):
         live(source, tmp_path / "out.mkv", "slow=fail=5,fill", 1.0)
