@@ -132,6 +132,35 @@ def test_a_file_is_read_as_a_camera_would_send_it(clips: Any, clip: Any, tmp_pat
     assert any("is read in real time" in line for line in said)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "ffv1", "mjpeg"])
+def test_the_encoder_holds_no_frame_back(
+    clip: Any, tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each frame's packet is there when it was encoded: drawing and encoding have a quarter of the bound."""
+    from anonfilter.io import writer
+
+    packets, held = 0, []
+    quantizer, write = writer._quantizer, writer.Writer.write
+
+    def counted(packet: Any) -> float:
+        nonlocal packets
+        packets += 1
+        return quantizer(packet)
+
+    def watched(self: writer.Writer, frame: Any, *more: Any) -> bool:
+        took = write(self, frame, *more)
+        held.append(self.frames - packets)
+        return took
+
+    monkeypatch.setattr(writer, "_quantizer", counted)
+    monkeypatch.setattr(writer.Writer, "write", watched)
+    source = clip("file.mkv", frames=30, codec="ffv1")
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else None
+    api.run(source, tmp_path / "out.mkv", "slow,fill", codec=codec, live=1.0, t=0.5, threads=4, pix_fmt=pix_fmt)
+    assert len(held) > 5
+    assert set(held) == {0}
+
+
 def test_numbered_pictures_are_read_so_too(clip: Any, tmp_path: Path) -> None:
     for n in range(10):
         api.run(clip("file.mkv", frames=30, codec="ffv1"), tmp_path / f"{n}.png", "slow,fill", frames=1)

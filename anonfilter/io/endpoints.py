@@ -36,4 +36,6 @@ def hurry(job: Job, writer: AnyWriter) -> None:
     if isinstance(writer, Writer):
         if writer.codec.name in ("libx264", "libx265"):
             job.encoder_options.setdefault("tune", "zerolatency")
+        # Threads by the frame hold one frame back for each but the first, x264's whatever its tune says.
+        job.encoder_options.setdefault("thread_type", "slice")
         job.muxer_options.setdefault("flush_packets", "1")
