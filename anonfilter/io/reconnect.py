@@ -81,7 +81,7 @@ class Reconnecting(Reader):
         source: Reader = self
         items = super().frames()
         n, shift, last, arrived = 0, Fraction(0), Fraction(0), time.monotonic()
-        begun = None
+        begun, length = None, self._span.length
         while True:
             error: InputError | None = None
             try:
@@ -90,7 +90,7 @@ class Reconnecting(Reader):
                         moved = self._moved(item, n, shift)
                         last = (moved.pts or 0) * self.time_base
                         begun = last if begun is None else begun
-                        if self._length is not None and last - begun >= self._length:  # the pauses count, too
+                        if length is not None and last - begun >= length:  # the pauses count, too
                             self._ended = True
                             return
                         n, arrived = n + 1, time.monotonic()
@@ -101,7 +101,7 @@ class Reconnecting(Reader):
                 error = problem
             if source is not self:
                 source.close()
-            left = None if self._length is None else self._length - (last - (begun or last))
+            left = None if length is None else length - (last - (begun or last))
             if left is not None and left <= 2 / Fraction(self.info.average_rate):
                 self._ended = True
                 return
@@ -151,7 +151,7 @@ class Reconnecting(Reader):
         base = frame.av.time_base or self.time_base
         pts = rescale((frame.pts or 0) * base + shift, self.time_base)
         frame.av.pts, frame.av.time_base = pts, self.time_base
-        return replace(frame, n=n, pts=pts, t=float((pts - self._zero_ticks) * self.time_base))
+        return replace(frame, n=n, pts=pts, t=float((pts - self._span.zero_ticks) * self.time_base))
 
     def _packet(self, packet: Packet[Any], shift: Fraction) -> Packet[Any] | None:
         if not shift:
