@@ -28,6 +28,9 @@ _BEYOND = 0.25
 """Of a place that reaches over the picture's edge so much is looked at: nets find what the edge cuts when there is
 something beyond it."""
 
+_CONTEXT = 7.0
+"""Side of the square around one object, in its longer sides."""
+
 _ENLARGE = 4.0
 """A part is enlarged at most so many times."""
 
@@ -53,6 +56,16 @@ class Glance:
             if all(squares.add(self._inside(box), least) for box, least in places) and 0 < len(squares.hulls) <= most:
                 return side, [square for hull in squares.hulls if (square := squares.square(*hull)) is not None]
         return None
+
+    def around(self, box: Box) -> tuple[int, Square] | None:
+        """Side of the smallest tensor, and the square to fit into it, that shows one object with what is around it no
+        smaller than the whole look did. None for an object that is too large for that."""
+        side = min(self._most)
+        long = max(box[2] - box[0], box[3] - box[1])
+        whole = round(min(max(_CONTEXT * long, side / _ENLARGE), side / self._scale))
+        if long > _FILL * whole:
+            return None
+        return side, (round((box[0] + box[2] - whole) / 2), round((box[1] + box[3] - whole) / 2), whole)
 
     def _inside(self, box: Box) -> Box:
         """What is in the picture, or near enough to be cut by its edge."""

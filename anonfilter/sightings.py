@@ -59,21 +59,21 @@ class Sightings:
     """
 
     def __init__(self, thresh: float) -> None:
-        self._thresh = thresh
+        self.thresh = thresh
         self._looks: dict[int, list[_Sighting]] = {}
         self._parts: set[int] = set()
         self._pairings: dict[tuple[int, int], _Pairing] = {}
 
     def add(self, n: int, regions: Sequence[Region]) -> None:
         """What the model found on frame n."""
-        self._looks[n] = [_Sighting(region, region.score >= self._thresh) for region in regions]
+        self._looks[n] = [_Sighting(region, region.score >= self.thresh) for region in regions]
 
     def add_parts(self, a: int, n: int, b: int, regions: Sequence[Region]) -> None:
         """What the model found on those parts of frame n where the looks at a < n < b, that were asked whether they
         agree, do not."""
         share = (n - a) / (b - a)
         assumed = [_between(before, after, share) for before, after in self._pairings[a, b].fit]
-        found = [_Sighting(region, region.score >= self._thresh) for region in regions]
+        found = [_Sighting(region, region.score >= self.thresh) for region in regions]
         seen = [item for item in assumed if not any(_is_one(item.region, region) for region in regions)]
         self._looks[n] = [*found, *seen]
         self._parts.add(n)
@@ -121,7 +121,7 @@ class Sightings:
         pairing = self._pairings[a, b] = _Pairing()
         for cls in dict.fromkeys(item.region.cls for item in (*before, *after)):
             here, there = ([item for item in look if item.region.cls == cls] for look in (before, after))
-            _pair(here, there, b - a, _FIRM * self._thresh, pairing)
+            _pair(here, there, b - a, _FIRM * self.thresh, pairing)
         return not pairing.open
 
 

@@ -19,24 +19,30 @@ from anonfilter.sightings import Sightings
 _SHORT = 4
 # Two detections of parts of one frame are one object from this overlap on.
 _SAME = 0.5
+# So many doubtful detections of one look, the likeliest, are worth a magnified one; what that finds is the same from
+# this overlap on: nets are not exact about what they can hardly see.
+_DOUBTS, _AGAIN = 2, 0.2
 
 
 @dataclass(slots=True)
 class Watch:
     """margin: growth of each side of a box, as a share of it. classes: those to keep. sightings: what was seen.
-    schedule: when it looks. novelty: tells what is new between two looks, None for not asking. glances: which parts
-    of a frame to look at, None for always all; crops: opens the net for such parts, given the side of its tensor."""
+    weak: score from which a detection may count; what is below is only asked about. schedule: when it looks. novelty:
+    tells what is new between two looks, None for not asking. glances: which parts of a frame to look at, None for
+    always all; crops: opens the net for such parts, given the side of its tensor."""
 
     detector: Detector
     margin: float
     classes: frozenset[str]
     sightings: Sightings
+    weak: float = 0.0
     schedule: Schedule = field(init=False)
     novelty: Novelty | None = None
     glances: Glance | None = None
     crops: Callable[[int], CropDetector] | None = None
     _crops: dict[int, CropDetector] = field(default_factory=dict)
     _new: list[Box] = field(default_factory=list)
+    _dismissed: list[Box] = field(default_factory=list)
 
     def close(self) -> None:
         """Free the nets."""
@@ -45,8 +51,11 @@ class Watch:
             item.close()
 
     def look(self, frame: Frame, stream: StreamInfo) -> None:
-        """Look at all of a frame. Raises ModelError if the net fails."""
-        self.sightings.add(frame.n, self._regions(self.detector(frame, stream), frame.size))
+        """Look at all of a frame, and again, magnified, at what is not sure. Raises ModelError if the net fails."""
+        found = self.detector(frame, stream)
+        confirmed = self._confirmed(found, frame, stream) if self.glances is not None else []
+        found = [*(item for item in found if item.score >= self.weak), *confirmed]
+        self.sightings.add(frame.n, self._regions(found, frame.size))
 
     def glance(self, a: int, b: int, frame: Frame, stream: StreamInfo) -> bool:
         """Look at those parts of a frame where the looks at frames a < b, before and after it, do not agree, or where
@@ -59,11 +68,9 @@ class Watch:
         if chosen is None:
             return False
         side, squares = chosen
-        if side not in self._crops:
-            self._crops[side] = self.crops(side)
         found = []
         for square in squares:
-            items = self._crops[side](frame, stream, square)
+            items = self._crop(side)(frame, stream, square)
             if any(max(item.box[2] - item.box[0], item.box[3] - item.box[1]) > square[2] for item in items):
                 return False  # what is larger than all that was looked at was not seen, but made up
             found += items
@@ -74,6 +81,43 @@ class Watch:
                 regions.append(region)
         self.sightings.add_parts(a, frame.n, b, regions)
         return True
+
+    def _confirmed(self, found: Iterable[Detection], frame: Frame, stream: StreamInfo) -> list[Detection]:
+        """What a magnified look is sure of where the whole look was not: far objects are at the end of what it can
+        see. What was not confirmed is not asked about at the next look."""
+        assert self.glances is not None
+        thresh = self.sightings.thresh
+        sure = [item for item in found if item.score >= thresh]
+        doubtful = sorted((item for item in found if item.score < thresh), key=lambda item: -item.score)
+        asked = 0
+        dismissed, self._dismissed = self._dismissed, []
+        out: list[Detection] = []
+        for item in doubtful:
+            if item.cls not in self.classes or any(overlap(item.box, other.box) > 0 for other in (*sure, *out)):
+                continue
+            if any(overlap(item.box, box) >= _SAME for box in dismissed):
+                continue
+            chosen = self.glances.around(item.box)
+            if chosen is None or asked == _DOUBTS:
+                continue
+            asked += 1
+            side, square = chosen
+            again = [
+                other for other in self._crop(side)(frame, stream, square)
+                if other.score >= thresh and overlap(item.box, other.box) >= _AGAIN
+            ]  # fmt: skip
+            if again:
+                out.append(max(again, key=lambda other: other.score))
+            else:
+                self._dismissed.append(item.box)
+        return out
+
+    def _crop(self, side: int) -> CropDetector:
+        """The net for a tensor of that side."""
+        assert self.crops is not None
+        if side not in self._crops:
+            self._crops[side] = self.crops(side)
+        return self._crops[side]
 
     def novel(self, a: int, b: int) -> int | None:
         """A frame between two looks that agree which shows something that neither does, see Novelty.between."""

@@ -107,6 +107,50 @@ def test_a_box_larger_than_all_that_was_looked_at_asks_for_a_whole_look() -> Non
     assert len(net.squares) == 1
 
 
+class Doubting(Net):
+    """Looks at all of a frame are `score` sure, magnified ones `again`."""
+
+    def __init__(self, shows: dict[int, list[Box]], score: float, again: float) -> None:
+        super().__init__(shows)
+        self.score, self.again = score, again
+
+    def __call__(self, frame: Any, stream: StreamInfo, square: Square | None = None) -> list[Detection]:
+        score = self.score if square is None else self.again
+        return [Detection(k.box, k.cls, score) for k in super().__call__(frame, stream, square)]
+
+
+@pytest.mark.parametrize(("score", "again", "counts"), [(0.17, 0.5, True), (0.3, 0.5, True), (0.17, 0.3, False)])
+def test_what_is_not_sure_is_looked_at_magnified(score: float, again: float, counts: bool) -> None:
+    net = Doubting({0: [at(900, side=20)]}, score, again)
+    item = watch(net)
+    item.weak = 0.2
+    item.look(Picture(0), STREAM)  # type: ignore[arg-type]
+    ((n, (x, y, side)),) = net.squares
+    assert n == 0
+    assert (x + side / 2, y + side / 2) == (910, 310)
+    assert 20 * 4 <= side <= 192 * 3, "with context, and no smaller than the whole look showed it"
+    found = item.sightings.take(0)
+    assert found is not None
+    assert [region.score for region in found[0]] == ([again] if counts else [])
+    assert found[1], "all of the frame was looked at"
+
+
+def test_doubts_cost_little() -> None:
+    """Two at most of one look, none beside what is sure, none twice running, none of what is large."""
+    net = Doubting({n: [at(x, side=20) for x in (100, 500, 900)] for n in range(3)}, 0.3, 0.1)
+    net.shows[3] = [at(100, side=500)]
+    item = watch(net)
+    asked = []
+    for n in range(4):
+        item.look(Picture(n), STREAM)  # type: ignore[arg-type]
+        asked.append(sum(m == n for m, _ in net.squares))
+    assert asked == [2, 1, 2, 0]
+    net = Doubting({0: [at(100, side=20)]}, 0.5, 0.1)
+    item = watch(net)
+    item.look(Picture(0), STREAM)  # type: ignore[arg-type]
+    assert net.squares == []
+
+
 def test_many_disagreements_ask_for_a_whole_look() -> None:
     net = Net({0: [at(x, y) for x in (0, 600, 1200, 1800) for y in (0, 900)], 8: []})
     item = watch(net)

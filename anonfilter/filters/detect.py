@@ -24,6 +24,8 @@ from anonfilter.watch import Watch
 
 # With every=auto a detection counts from this share of its threshold on where a neighbouring look has a sure one.
 _WEAK = 0.5
+# From this share on it is worth a magnified look.
+_DOUBT = 0.4
 # Luma steps from which something is new between two looks: bench/optical.md.
 _NEW = 24.0
 _T = TypeVar("_T")
@@ -269,19 +271,23 @@ class Detect(PixelReader):
             "device": self.opts["device"] or env.device,
             "log": lambda line: env.log("info", line),
         }
+        auto = option("every") == "auto"
+        glances = auto and option("glance")
         detector = Detector(
             row,
             env.stream.display_size,
             size=option("size"),
             thresh=thresh,
-            weak=_WEAK * thresh if option("every") == "auto" else None,
+            weak=(_DOUBT if glances else _WEAK) * thresh if auto else None,
             coarse=option("coarse"),
             **nets,
         )
         watch = Watch(
             detector, row.margin if margin is None else margin, frozenset(classes or row.classes), Sightings(thresh)
         )
-        if option("every") == "auto" and option("glance") and detector.any_size:
+        if auto:
+            watch.weak = _WEAK * thresh
+        if glances and detector.any_size:
             watch.glances = Glance(SIDES, detector.sizes[0], (env.stream.width, env.stream.height))
             watch.crops = lambda side: CropDetector(row, side, _WEAK * thresh, **nets)
         return watch
