@@ -60,6 +60,13 @@ def fill_input(command: Command, group: FileOptions) -> None:
     for dest, (name, value) in group.flags.items():
         if dest == "format":
             job.input_format = value
+        elif dest == "hwaccel":
+            if value not in ("none", "auto"):
+                command.warnings.append(f"-{name} {value}: the input is decoded by the CPU")
+        elif dest.startswith("display:"):
+            flips = list(job.display_flips)
+            flips[int(dest[-1])] = value
+            job.display_flips = flips[0], flips[1]
         elif dest in _RAW_NAMES:
             _raw(job, group, dest, name, value)
         else:
@@ -104,6 +111,8 @@ def fill_output(command: Command, group: FileOptions) -> None:
             job.audio_options |= _qscale(name, value)
         elif dest.startswith("audio:"):
             job.audio_options[dest.partition(":")[2]] = str(value)
+        elif dest.startswith("bitstream:"):
+            job.bitstream[dest[-1]] = value
         elif dest == "format":
             job.output_format = value
         elif dest == "keep_metadata":

@@ -58,10 +58,22 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("n",), "global", "never overwrite the output", "main", dest="overwrite", const=False),
     Flag(("c:v", "c", "codec:v", "codec", "vcodec"), "output", "video encoder (libx264 for mp4, mov, mkv); -c copy "
          "copies everything but the video", "main", "codec", dest="codec"),
-    Flag(("ss",), "file", "start at this time, to the frame", "main", "time", values.seconds, "ss"),
+    Flag(("ss",), "file", "start at this time, to the frame; before the start (-1) the output begins so much later",
+         "main", "time", values.start, "ss"),
     Flag(("sseof",), "input", "start so long before the end of the file", "main", "-time", values.before_end, "sseof"),
     Flag(("to",), "file", "stop at this time", "main", "time", values.seconds, "to"),
     Flag(("t",), "file", "stop after this much", "main", "duration", values.seconds, "t"),
+    Flag(("fs",), "output", "write no more once the file is larger than this", "main", "bytes", values.limit,
+         "limit_size"),
+    Flag(("stream_loop",), "input", "read the file so often again, with times that go on; -1: without end (with -t). "
+         "Not with -ss of the input", "main", "count", values.loops, "stream_loop"),
+    Flag(("re",), "input", "read at the pace of the times, as a camera would", "main", dest="readrate", const=1.0),
+    Flag(("readrate",), "input", "read at so many times the pace of the times; 0: as fast as it can be", "main",
+         "speed", values.pace, "readrate"),
+    Flag(("readrate_initial_burst",), "input", "seconds to read at once before -re or -readrate", "main", "seconds",
+         values.pace, "readrate_burst"),
+    Flag(("disposition",), "output", "what the stream is for: default+forced, +x adds, -x takes away, 0: nothing "
+         "(-disposition:a:1 default)", "main", "flags", values.disposition, "dispositions", many=True, spec=True),
     Flag(("metadata",), "output", "set a tag of the output, or of a stream (-metadata:s:a:0 language=eng); an empty "
          "value removes it", "main", "key=value", values.tag, "metadata", many=True, spec=True),
     Flag(("frames:v", "vframes"), "output", "stop after so many frames are encoded", "main", "count", values.frames,
@@ -88,6 +100,23 @@ FLAGS: tuple[Flag, ...] = (
          dest="pix_fmt"),
     Flag(("autorotate",), "input", "turn pictures upright for filters that see geometry (on); -noautorotate does not",
          "video", dest="autorotate"),
+    Flag(("display_rotation", "display_rotation:v"), "input", "turn by so many degrees counterclockwise for display, "
+         "instead of what the file says (whole quarter turns)", "video", "degrees", values.quarter, "display_rotation"),
+    Flag(("display_hflip", "display_hflip:v"), "input", "mirror left to right for display, after the rotation", "video",
+         dest="display:0"),
+    Flag(("display_vflip", "display_vflip:v"), "input", "mirror top to bottom for display, after the rotation", "video",
+         dest="display:1"),
+    Flag(("force_key_frames", "force_key_frames:v"), "output", "key frames at these times (0,2.5,chapters-0.1), where "
+         "the source has them (source), or by an expression (expr:gte(t,n_forced*2))", "video", "times|expr:...|source",
+         values.key_frames, "force_key_frames"),
+    Flag(("bsf:v", "vbsf"), "output", "bitstream filters for the encoded video: name=option=value, name", "video",
+         "filters", dest="bitstream:v"),
+    Flag(("pass", "pass:v"), "output", "1 or 2 of two-pass encoding to a bit rate (libx264)", "video", "n",
+         values.encoding_pass, "encoding_pass"),
+    Flag(("passlogfile", "passlogfile:v"), "output", "prefix of the files that -pass 1 writes and -pass 2 reads "
+         "(ffmpeg2pass)", "video", "prefix", dest="pass_file"),
+    Flag(("hwaccel", "hwaccel:v"), "input", "taken, and frames are decoded by the CPU: auto and none without a word, "
+         "others with a warning, where ffmpeg fails without the device", "video", "name", values.hwaccel, "hwaccel"),
     # Audio
     Flag(("c:a", "codec:a", "acodec"), "output", "audio encoder, or copy (the default: bit for bit)", "audio", "codec",
          dest="acodec"),
@@ -98,6 +127,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("b:a", "ab"), "output", "audio bit rate; the audio is then encoded", "audio", "bits", dest="audio:b"),
     Flag(("q:a", "aq", "qscale:a"), "output", "audio quality scale; the audio is then encoded", "audio", "q",
          dest="audio_q"),
+    Flag(("bsf:a", "absf"), "output", "bitstream filters for the audio", "audio", "filters", dest="bitstream:a"),
     Flag(("an",), "output", "leave the audio out", "audio", dest="audio", const=False),
     # Subtitles and data
     Flag(("c:s", "codec:s", "scodec"), "output", "subtitle encoder, or copy (the default)", "subtitle", "codec",

@@ -11,6 +11,10 @@ LOG_LEVELS = {
     "trace": 56,
 }  # fmt: skip
 _LOG_FLAGS = ("repeat", "level", "time", "datetime")
+_HWACCELS = (
+    "none", "auto", "cuda", "cuvid", "nvdec", "vaapi", "vdpau", "qsv", "drm", "opencl", "vulkan", "videotoolbox",
+    "dxva2", "d3d11va", "d3d12va", "mediacodec", "amf", "rkmpp",
+)  # fmt: skip
 _FPS_MODES = {"-1": "auto", "0": "passthrough", "1": "cfr", "2": "vfr"}  # the numbers are -vsync's
 
 
@@ -20,6 +24,86 @@ def seconds(text: str) -> float:
     if value < 0:
         raise ValueError(f"'{text}' is negative")
     return value
+
+
+def start(text: str) -> float:
+    """Where to start, in seconds; a negative one moves the output's times back, as in ffmpeg."""
+    return parse_time(text)
+
+
+def limit(text: str) -> int:
+    """Bytes, as ffmpeg reads a number: 10M, 1.5G, 64Ki; a B behind it means bytes as eight bits each (10MB is 80M)."""
+    from anonfilter.expr import evaluate
+
+    try:
+        size = evaluate(text)
+    except GraphError:
+        size = float("nan")
+    if not 1 <= size < 2**63:
+        raise ValueError(f"'{text}' is not a size in bytes (use 500000, 10M or 1G)")
+    return int(size)
+
+
+def loops(text: str) -> int:
+    """A whole number from -1."""
+    if text == "-1":
+        return -1
+    return count(text)
+
+
+def pace(text: str) -> float:
+    """A number that is not negative."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise ValueError(f"'{text}' is not a number from 0")
+    return value
+
+
+def quarter(text: str) -> float:
+    """Degrees, whole quarter turns."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number of degrees") from None
+    if value % 90:
+        raise ValueError(f"'{text}': whole quarter turns can be displayed (90, 180, 270): put rotate into -vf")
+    return value % 360
+
+
+def key_frames(text: str) -> str:
+    """-force_key_frames, checked and given back as written."""
+    from anonfilter.io.keyframes import KeyFrames
+
+    KeyFrames(text)
+    return text
+
+
+def encoding_pass(text: str) -> int:
+    """1, 2, or 3 (a second pass that writes anew)."""
+    if text not in ("1", "2", "3"):
+        raise ValueError(f"'{text}' is not 1, 2 or 3")
+    return int(text)
+
+
+def hwaccel(text: str) -> str:
+    """The name of a way to decode on a device."""
+    if text not in _HWACCELS:
+        raise ValueError(f"Unrecognized hwaccel: {text}. (it has {', '.join(_HWACCELS)}; leave it out)")
+    return text
+
+
+def disposition(text: str) -> str:
+    """Flags of a disposition, checked and given back as written."""
+    from anonfilter.streamspec import changed_disposition
+
+    try:
+        changed_disposition(0, text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return text
 
 
 def before_end(text: str) -> float:

@@ -55,7 +55,12 @@ class Job:
     key. copyts, start_at_zero, shortest, autorotate: as ffmpeg's. fps_mode: "auto" (of the muxer), "cfr", "vfr",
     "passthrough". frames: -frames:v. rate: -r of the output, size: -s, as written. aspect: -aspect, as setdar takes
     it. live: -live, seconds from a frame's arrival until it must leave, None for not. input_rate: -r of the input.
-    sseof: seconds, negative. stats_period: seconds between calls of progress.
+    sseof: seconds, negative. stream_loop: turns after the first, -1 for no end. readrate: seconds of the input in a
+    second, 0 for as fast as it can be, readrate_burst: seconds that are read at once before. display_rotation: degrees
+    counterclockwise instead of what the file says, display_flips: horizontally and vertically, after that.
+    force_key_frames: as written (io.keyframes reads it). limit_size: -fs, bytes. bitstream: -bsf, by "v" and "a".
+    dispositions: -disposition as written, specifier and value, in order. encoding_pass: -pass, 0 for one alone;
+    pass_file: -passlogfile. stats_period: seconds between calls of progress.
     """
 
     input: str
@@ -109,6 +114,17 @@ class Job:
     aspect: str = ""
     data: bool = True
     sseof: float | None = None
+    stream_loop: int = 0
+    readrate: float = 0.0
+    readrate_burst: float = 0.0
+    display_rotation: float | None = None
+    display_flips: tuple[bool, bool] = (False, False)
+    force_key_frames: str = ""
+    limit_size: int | None = None
+    bitstream: dict[str, str] = field(default_factory=dict)
+    dispositions: list[tuple[str, str]] = field(default_factory=list)
+    encoding_pass: int = 0
+    pass_file: str = "ffmpeg2pass"
     start_at_zero: bool = False
     live: float | None = None
     stats_period: float = 0.5

@@ -16,7 +16,7 @@ from typing import Any
 
 from anonfilter import live
 from anonfilter.channel import Channel, FrameRing, Stop
-from anonfilter.errors import Cancelled
+from anonfilter.errors import Cancelled, UsageError
 from anonfilter.filter import Env, Filter
 from anonfilter.frame import Frame, StreamInfo
 from anonfilter.io import endpoints
@@ -46,6 +46,8 @@ def run(job: Job) -> Report:
         live.check(job, plan)
         if job.live is not None and live.from_files(job):
             _log(job, "info", f"-live: {job.input} is read in real time, as a camera would send it")
+        if plan.passes > 1 and job.stream_loop < 0 and job.t is None and job.to is None:
+            raise UsageError("-stream_loop -1: this graph needs two passes, the first without an end: put -t before -i")
         if job.on_plan is not None:
             job.on_plan(plan.describe())
         for text in plan.warnings:
@@ -74,6 +76,8 @@ def run(job: Job) -> Report:
 
 def _try_output(job: Job, plan: Plan, reader: AnyReader) -> None:
     """Open the output and leave nothing: what cannot be is found before the long pass, not after it."""
+    if job.encoding_pass:
+        return  # the encoder would write, or read, its statistics twice
     writer = endpoints.make_writer(replace(job, log=None), reader)  # what the encoder warns of is told when it works
     if not writer.is_file:
         return  # a pipe would get the header twice
@@ -158,6 +162,7 @@ def _decode(
     out: Channel[Any] | live.LivePass,
     enough: threading.Event | None = None,
     end: Fraction | None = None,
+    pace: Callable[[float], None] | None = None,
 ) -> None:
     """Decoder thread: frames through the head, packets as they come, until the end or until it is enough.
 
@@ -167,6 +172,8 @@ def _decode(
     count = 0
     waiting = {stream.index for stream in reader.copied if stream.type == "audio"} if end is not None else set()
     for item in reader.frames():
+        if pace is not None and isinstance(item, Frame):
+            pace(item.t)
         over = enough is not None and enough.is_set()
         if over and not waiting:
             break
@@ -187,6 +194,23 @@ def _decode(
         out.put(replace(frame, n=count))
         count += 1
     out.put(END)
+
+
+def _readrate(job: Job, stop: Stop) -> Callable[[float], None] | None:
+    """-re and -readrate: what waits until a frame of that time is due; None without them."""
+    if not job.readrate:
+        return None
+    began: list[float] = []
+
+    def wait(t: float) -> None:
+        now = time.monotonic()
+        if not began:
+            began.extend((now, t))
+        due = began[0] + (t - began[1] - job.readrate_burst) / job.readrate
+        while (left := due - time.monotonic()) > 0 and not stop.is_set():
+            time.sleep(min(left, 0.05))
+
+    return wait
 
 
 def _head(plan: Plan, job: Job) -> tuple[LavfiGraph | None, StreamInfo]:
@@ -332,12 +356,14 @@ def _render(
         state.frame, state.q = writer.frames, writer.quantizer
         state.dup, state.drop = writer.repeated, writer.left_out
 
+    pace = _readrate(job, stop)
     threads = _Threads(stop, job.stopped, job.stats_period)
     try:
         writer.open(tail.out)
         _open([*lane.filters], env)
         tail.open(env)
-        threads.start("decode", lambda: _decode(reader, head, decoded if now is None else now, enough, writer.end))
+        into = decoded if now is None else now
+        threads.start("decode", lambda: _decode(reader, head, into, enough, writer.end, pace))
         threads.start("look", look if now is None else now.look)
         threads.start("draw", draw if now is None else now.draw)
         threads.start("encode", encode)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from anonfilter.errors import UsageError
+from anonfilter.values import hint
 
 _TYPES = {"v": "video", "V": "video", "a": "audio", "s": "subtitle", "d": "data", "t": "attachment"}
 _ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC
@@ -121,6 +123,21 @@ def _bits(text: str, words: str) -> int:
         if word not in _DISPOSITIONS:
             raise UsageError(f"stream specifier '{text}': '{word}' is not a disposition")
         bits |= _DISPOSITIONS[word]
+    return bits
+
+
+def changed_disposition(bits: int, text: str) -> int:
+    """A disposition after -disposition's value, as av_opt_set reads flags: a name (or number) sets, "+name" adds,
+    "-name" takes away, one after the other. Raises UsageError."""
+    for sign, word in re.findall(r"([+-]?)([^+-]*)", text)[:-1] or [("", "")]:
+        if word.isascii() and word.isdecimal():
+            value = int(word)
+        elif word in _DISPOSITIONS:
+            value = _DISPOSITIONS[word]
+        else:
+            near = hint(word, _DISPOSITIONS) or f" (use {', '.join(_DISPOSITIONS)}, or 0 for none)"
+            raise UsageError(f"'{word}' is not a disposition{near}")
+        bits = bits | value if sign == "+" else bits & ~value if sign == "-" else value
     return bits
 
 

@@ -6,7 +6,6 @@ case says so with an option for it alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shlex
@@ -16,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,85 +22,16 @@ import av
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves the folder out
+
+from peer import EXACT, STEADY, both, made, peer, shown, sounds
+
 from anonfilter import cli
 from anonfilter.cliopts import BY_NAME
 from anonfilter.clirefused import REFUSED, TAKEN
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg program to compare with")
 
-LOSSLESS = ("-c:v", "ffv1")
-
-
-def peer(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run the real ffmpeg."""
-    command = ["ffmpeg", "-nostdin", "-hide_banner", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-def made(*args: str) -> None:
-    done = peer("-v", "error", "-y", *args)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="module")
-def clips_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The clips of the table, by name."""
-    folder = tmp_path_factory.mktemp("parity")
-    pictures = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=3")
-    sound = ("-f", "lavfi", "-i", "sine=d=3:r=44100")
-    code = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "20", "-c:a", "aac")
-    uneven = "settb=1/1000,setpts='(N+gt(mod(N*7,5),2)*0.7+4*gt(N,40))*40'"
-    kept = ("-fps_mode", "passthrough", "-enc_time_base", "1/1000")
-    names = ("even.mkv", "uneven.mkv", "late.ts", "delayed.mkv", "silent.mkv", "short.mkv", "many.mkv")
-    p = {name: str(folder / name) for name in names}
-    made(*pictures, *sound, *code, p["even.mkv"])
-    made(*pictures, *sound, "-vf", uneven, *kept, *code, p["uneven.mkv"])
-    made("-i", p["uneven.mkv"], "-c", "copy", "-map", "0", "-output_ts_offset", "8.03", p["late.ts"])
-    delayed = ("-itsoffset", "0.37", "-i", p["uneven.mkv"], "-i", p["uneven.mkv"], "-map", "0:v", "-map", "1:a")
-    made(*delayed, "-c", "copy", p["delayed.mkv"])
-    made(*pictures, "-vf", uneven, *kept, *code, p["silent.mkv"])
-    less = ("-f", "lavfi", "-i", "sine=d=1.7", "-map", "0:v", "-map", "1:a")
-    made("-i", p["even.mkv"], *less, "-c:v", "copy", p["short.mkv"])
-    words, chapters = folder / "words.srt", folder / "chapters.txt"
-    words.write_text("1\n00:00:00,500 --> 00:00:01,000\nHello\n\n2\n00:00:01,500 --> 00:00:02,000\nthere\n")
-    chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1500\ntitle=one\n")
-    tracks = shlex.split("-map 0:v -map 0:a -map 0:a -map 1:s -map_metadata 2 -c copy -c:s srt")
-    languages = (("a:0", "eng"), ("a:1", "ger"), ("s:0", "eng"))
-    tags = [word for where, name in languages for word in (f"-metadata:s:{where}", f"language={name}")]
-    made("-i", p["even.mkv"], "-i", str(words), "-i", str(chapters), *tracks, *tags, p["many.mkv"])
-    return p.__getitem__
-
-
-def both(source: str, before: str, after: str, extra: str, folder: Path, ending: str = "mkv") -> tuple[Path, Path]:
-    """Run both programs. extra: output options for the real one alone."""
-    theirs, ours = folder / f"theirs.{ending}", folder / f"ours.{ending}"
-    copied = ("-c:a", "copy", "-c:s", "copy")
-    how = [*shlex.split(before), "-i", source, "-vf", "null", *LOSSLESS, *copied, *shlex.split(after)]
-    made(*how, *shlex.split(extra), str(theirs))
-    assert cli.main(["-v", "error", "-y", *how, str(ours)]) == 0
-    return theirs, ours
-
-
-def shown(path: Path) -> list[tuple[float, str]]:
-    """Time and content of each picture."""
-    with av.open(str(path)) as source:
-        frames = source.decode(video=0)
-        return [(float(f.pts * f.time_base), hashlib.md5(f.to_ndarray().tobytes()).hexdigest()) for f in frames]
-
-
-def sounds(path: Path) -> list[list[tuple[float, str]]]:
-    """Time and content of each packet of each sound."""
-    with av.open(str(path)) as source:
-        found: dict[int, list[tuple[float, str]]] = {s.index: [] for s in source.streams.audio}
-        for packet in source.demux(audio=list(range(len(found)))) if found else ():
-            if packet.size:
-                at = float((packet.pts or 0) * Fraction(packet.time_base))
-                found[packet.stream.index].append((at, hashlib.md5(bytes(packet)).hexdigest()))
-        return list(found.values())
-
-
-EXACT = "-enc_time_base -1"  # the real ffmpeg rounds times to the frame rate without it
-STEADY = "-fps_mode cfr"  # what -r means since ffmpeg 6
 # clip, options of the input, of the output, of the real output alone
 TIMES = [
     ("uneven.mkv", "", "", EXACT),

@@ -7,12 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 from av.container import InputContainer, OutputContainer
+from av.stream import Disposition
 
 from anonfilter.errors import UsageError
 from anonfilter.io import tags
 from anonfilter.io.clock import rescale
 from anonfilter.job import Job
-from anonfilter.streamspec import parse_specifier
+from anonfilter.streamspec import changed_disposition, parse_specifier
 
 # MOV knows languages by a list of Apple's, which has these by their other code (ISO 639-2/B).
 _APPLE = {
@@ -41,6 +42,11 @@ def describe(
         where = " of the video" if old.type == "video" else f" of {old.type} stream #{old.index}"
         copied.append((new.metadata, dict(new.metadata), where))
         dropped += tags.dropped(old.metadata, where, keep, titles)
+    for spec, text in job.dispositions:
+        for new in parse_specifier(spec).matches(list(container.streams)):
+            # As ffmpeg, the last one that a stream matches counts, from what the source says.
+            old = next(source.disposition for source, made in streams.values() if made is new)
+            new.disposition = Disposition(changed_disposition(int(old), text))
     for spec, given in job.metadata.items():
         if spec.startswith("c:") or spec == "c":
             continue  # chapters()

@@ -174,6 +174,11 @@ def is_rgb(pix_fmt: str) -> bool:
     return bool(av.VideoFormat(pix_fmt, 16, 16).is_rgb)
 
 
+def has_alpha(pix_fmt: str) -> bool:
+    """Whether an RGB format has alpha, too."""
+    return len(av.VideoFormat(pix_fmt, 16, 16).components) == 4
+
+
 def converted(source: StreamInfo, out: StreamInfo) -> StreamInfo:
     """out, whose pictures libswscale made from those of source, with the colour tags that are then true: between RGB
     and YUV it uses BT.601's matrix, and full range for RGB alone (and the yuvj formats)."""
@@ -287,6 +292,8 @@ def open_encoder(
     context.thread_count = job.threads
     context.flags |= int(av.codec.context.Flags.frame_duration)
     options = dict(job.encoder_options)
+    if job.encoding_pass:
+        _pass(codec.name, options, job)
     _own_options(context, options, job.typed)
     quantizer.fix(codec.name, options)
     _quiet(codec.name, options)
@@ -307,6 +314,23 @@ def open_encoder(
         for _, speaker, text in said:
             job.log("warning", f"{speaker}: {text.strip()}")
     return video, dict(context.options)
+
+
+def _pass(encoder: str, options: dict[str, str], job: Job) -> None:
+    """-pass and -passlogfile. Only x264 reads and writes the statistics itself, where they can be reached from here."""
+    if encoder != "libx264":
+        more = f" (or -x265-params pass={job.encoding_pass}:stats=FILE)" if encoder == "libx265" else ""
+        raise OutputError(
+            f"-pass {job.encoding_pass}: two passes work with libx264, not {encoder}: use -crf, or -b:v in one pass"
+            + more
+        )
+    for number in (1, 2):
+        if job.encoding_pass & number:
+            options["flags"] = f"{options.get('flags', '')}+pass{number}"
+    name = f"{job.pass_file}-0.log"  # of the output's first video, as ffmpeg
+    if job.encoding_pass & 2 and not os.path.isfile(name):
+        raise OutputError(f"-pass {job.encoding_pass}: {name}: No such file: run -pass 1 first (-passlogfile names it)")
+    options.setdefault("stats", name)
 
 
 def _quiet(encoder: str, options: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import av.subtitles.stream  # noqa: F401  (PyAV loads it with the first file, where a lack of memory looks like a bug)
 
 from anonfilter.io import pictures, reconnect
+from anonfilter.io.looped import Looped
 from anonfilter.io.pictures import PictureReader
 from anonfilter.io.picturewriter import PictureWriter
 from anonfilter.io.reader import Reader
@@ -20,6 +21,8 @@ def open_reader(job: Job) -> AnyReader:
     """The input, open. Raises InputError."""
     if pictures.reads(job):
         return PictureReader(job)
+    if job.stream_loop:
+        return Looped(job)
     return Reconnecting(job) if reconnect.wanted(job) else Reader(job)
 
 

@@ -6,6 +6,7 @@ import math
 import re
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, cast
 
@@ -77,10 +78,20 @@ def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
     return None if matrix == IDENTITY else matrix
 
 
-def turned_matrix(degrees: int) -> tuple[int, ...] | None:
+def turned_matrix(degrees: float) -> tuple[int, ...] | None:
     """The display matrix of a rotation counterclockwise, in whole quarter turns; None for no turn."""
     a, b = {0: (1, 0), 90: (0, -1), 180: (-1, 0), 270: (0, 1)}[round(degrees / 90) % 4 * 90]
     return None if a == 1 else (a << 16, b << 16, 0, -b << 16, a << 16, 0, 0, 0, 1 << 30)
+
+
+def displayed(info: StreamInfo, degrees: float | None, flips: tuple[bool, bool]) -> StreamInfo:
+    """A stream with another display matrix, as -display_rotation, -display_hflip and -display_vflip make it. degrees:
+    counterclockwise; None: none. flips: horizontally, vertically, after the rotation."""
+    matrix = turned_matrix(degrees or 0) or IDENTITY
+    signs = (-1 if flips[0] else 1, -1 if flips[1] else 1, 1)
+    made = tuple(value * signs[i % 3] for i, value in enumerate(matrix))
+    rotation, hflip = orientation(made)
+    return replace(info, display_matrix=None if made == IDENTITY else made, rotation=rotation, hflip=hflip)
 
 
 def chroma_location(container: InputContainer, stream: VideoStream, frame: VideoFrame) -> int:

@@ -14,6 +14,7 @@ from av.packet import Packet
 
 from anonfilter.errors import OutputError
 from anonfilter.io import logs, sound, subtitles
+from anonfilter.io.bitstream import Bitstream, of_encoder
 from anonfilter.io.clock import Clock, rescale
 from anonfilter.io.findings import signatures
 from anonfilter.io.reader import Reader
@@ -97,6 +98,23 @@ class Copy:
         return iter(())
 
 
+class Filtered:
+    """A track whose packets pass bitstream filters."""
+
+    def __init__(self, track: Track, chain: Bitstream) -> None:
+        self.stream, self.told = track.stream, track.told
+        self._track, self._chain = track, chain
+
+    def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
+        for item in self._track.feed(packet):
+            yield from self._chain.feed(item)
+
+    def flush(self) -> Iterator[Packet[Any]]:
+        for item in self._track.flush():
+            yield from self._chain.feed(item)
+        yield from self._chain.feed(None)
+
+
 def add(
     container: OutputContainer, source: Any, reader: Reader, job: Job, muxer: str, clock: Clock
 ) -> tuple[Track | None, str]:
@@ -122,17 +140,19 @@ def add(
 def _audio(
     container: OutputContainer, source: Any, reader: Reader, job: Job, muxer: str, clock: Clock
 ) -> tuple[Track | None, str]:
-    default = container.default_audio_codec
+    default, text = container.default_audio_codec, job.bitstream.get("a", "")
     if default == "none" and not job.maps and not job.acodec:
         # As ffmpeg: a format of pictures alone gets no sound.
         return None, f"audio stream #{source.index} (the format '{muxer}' holds pictures alone)"
     if sound.encoded(job):
         limits = ((clock.read_begin, clock.read_end), (clock.begin, clock.end))
-        return sound.Sound(container, source, job, zero=clock.zero, shift=clock.shift, limits=limits), ""
+        made = sound.Sound(container, source, job, zero=clock.zero, shift=clock.shift, limits=limits)
+        return (made if not text else Filtered(made, of_encoder("-bsf:a", text, made.stream))), ""
     name = source.codec_context.codec.canonical_name if source.codec_context is not None else "unknown"
     if not _refused_by_ts(muxer, name) and _try(container, source, job):
         anew = "aac" if "aac" in container.supported_codecs else _usual(default)
-        return Copy(_template(container, source), clock, anew=anew), ""
+        copy = Copy(_template(container, source), clock, anew=anew)
+        return (copy if not text else Filtered(copy, Bitstream("-bsf:a", text, source, copy.stream))), ""
     other = _usual(default)
     encode = f"encode it with -c:a {other}, " if other else ""
     raise OutputError(
