@@ -62,7 +62,8 @@ FLAGS: tuple[Flag, ...] = (
          "main", "time", values.start, "ss"),
     Flag(("sseof",), "input", "start so long before the end of the file", "main", "-time", values.before_end, "sseof"),
     Flag(("to",), "file", "stop at this time", "main", "time", values.seconds, "to"),
-    Flag(("t",), "file", "stop after this much", "main", "duration", values.seconds, "t"),
+    Flag(("t",), "file", "stop after this much; 0 is an error, where ffmpeg makes a file without frames",
+         "main", "duration", values.seconds, "t"),
     Flag(("fs",), "output", "write no more once the file is larger than this", "main", "bytes", values.limit,
          "limit_size"),
     Flag(("stream_loop",), "input", "read the file so often again, with times that go on; -1: without end (with -t). "

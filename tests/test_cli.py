@@ -197,7 +197,7 @@ def test_no_two_options_share_a_name() -> None:
     names = [name for flag in FLAGS for name in flag.names]
     assert len(names) == len(set(names))
     fields = {*Job.__slots__, *Command.__slots__, "format", "graph_file", "qscale", "audio_q", "bitexact", ""}
-    fields |= {"audio:ar", "audio:ac", "audio:b"}
+    fields |= {"audio:ar", "audio:ac", "audio:b", "bitstream:v", "bitstream:a", "display:0", "display:1", "hwaccel"}
     assert {flag.dest for flag in FLAGS} <= fields
 
 
@@ -375,7 +375,7 @@ def test_a_tag_for_the_video(clip: Any, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "-tag:v hvc: a tag is four characters (such as hvc1)\n")
 
 
-@pytest.mark.parametrize("name", ["vn", "hwaccel", "lavfi", "bsf:v", "vtag"])
+@pytest.mark.parametrize("name", ["vn", "recast_media", "lavfi", "bsf:s", "vtag"])
 def test_what_ffmpeg_has_and_nobody_needs_here_is_explained(name: str) -> None:
     with pytest.raises(UsageError, match=rf"Unrecognized option '{name}'\. \(.*"):
         parse(f"-i a -{name} b")

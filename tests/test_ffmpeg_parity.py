@@ -38,6 +38,9 @@ TIMES = [
     ("uneven.mkv", "-ss 0.77", "-an", EXACT),
     ("uneven.mkv", "-ss 1.8 -t 0.3", "-an", EXACT),
     ("uneven.mkv", "-ss 1.33 -to 2", "-an", EXACT),
+    ("uneven.mkv", "-ss -1", "", EXACT),
+    ("uneven.mkv", "-ss -1 -t 1.5", "", EXACT),
+    ("uneven.mkv", "", "-ss -1 -to 1.5", EXACT),
     ("uneven.mkv", "-t 1.2", "", EXACT),
     ("uneven.mkv", "-to 00:00:01.2", "", EXACT),
     ("uneven.mkv", "-sseof -1", "-an", EXACT),
@@ -299,6 +302,8 @@ def test_failures(
 STRICTER = [
     ("-i {clip} -vf null {out} -an", "Trailing option(s) found in the command"),
     ("-i {clip} -vf null -ss 10 {out}", "no frame came out"),
+    ("-i {clip} -vf null -t 0 {out}", "-t 0 leaves nothing of the output"),
+    ("-t 0 -i {clip} -vf null {out}", "-t 0 leaves nothing of the input"),
     ("-ss 10 -i {clip} -vf null {out}", "is it behind the end?"),
     ("-i {clip} -vf null -frames:v 0 {out}", "is not a whole number from 1"),
 ]

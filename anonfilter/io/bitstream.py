@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,8 +26,8 @@ class Bitstream:
 
     def __init__(self, option: str, text: str, source: Any, target: Any) -> None:
         self._name, self.target = f"{option} {text}", target
-        for part in text.split(","):
-            name = part.partition("=")[0]
+        for part in re.findall(r"(?:\\.|'[^']*'|[^,'\\])+", text):
+            name = part.partition("=")[0].strip()
             if name not in bitstream_filters_available:
                 found = hint(name, bitstream_filters_available)
                 raise OutputError(f"{option} {text}: Unknown bitstream filter '{name}'{found}")
@@ -55,7 +55,7 @@ def of_encoder(option: str, text: str, stream: Any) -> Bitstream:
     # PyAV gives a stream its codec parameters only with the header, and the chain needs them before: a stream like it,
     # in a file that nobody gets, has them now.
     context = stream.codec_context
-    with av.open(io.BytesIO(), "w", format="matroska") as trial, logs.captured() as said:
+    with av.open("trial", "w", format="null") as trial, logs.captured() as said:
         try:
             like: Any = trial.add_stream_from_template(stream, opaque=True)
             other: Any = trial.add_stream_from_template(stream, opaque=True)

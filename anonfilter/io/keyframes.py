@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 from anonfilter.errors import GraphError
 from anonfilter.expr import Expr
@@ -25,6 +26,7 @@ class KeyFrames:
         self._expr: Expr | None = None
         self._source = text in ("source", "source_no_drop")
         self._n = self._forced = 0
+        self._first: Fraction | None = None
         self._before = (math.nan, math.nan)
         if text.startswith("expr:"):
             try:
@@ -34,24 +36,27 @@ class KeyFrames:
         elif not self._source:
             self._times = sorted(time for part in text.split(",") for time in _times(part, chapters))
 
-    def wants(self, t: float, key: bool) -> bool:
+    def wants(self, t: Fraction, key: bool) -> bool:
         """Whether the next picture is to be a key frame. Call it once for each, in order. t: its time in the output,
         seconds; key: whether it was one in the source (False for one that is shown again)."""
         if self._times:
             # One for a picture, as ffmpeg: a second time before the same picture makes the next one a key frame, too.
             # Half a microsecond, since times are given in whole ones.
-            due = t + 5e-7 >= self._times[0]
+            due = float(t) + 5e-7 >= self._times[0]
             self._times = self._times[due:]
             return due
         if self._expr is None:
             return self._source and key
+        # As ffmpeg, where an expression counts from the first picture, and times from the output's 0.
+        self._first = t if self._first is None else self._first
+        seconds = float(t - self._first)
         n, (last_n, last_t) = self._n, self._before
         self._n += 1
-        values = {"n": n, "n_forced": self._forced, "prev_forced_n": last_n, "prev_forced_t": last_t, "t": t}
+        values = {"n": n, "n_forced": self._forced, "prev_forced_n": last_n, "prev_forced_t": last_t, "t": seconds}
         due = self._expr.eval(**values) != 0  # NaN is not zero either, as in C
         if due:
             self._forced += 1
-            self._before = (n, t)
+            self._before = (n, seconds)
         return due
 
 
