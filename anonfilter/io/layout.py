@@ -13,8 +13,10 @@ from av.container import OutputContainer
 from anonfilter.errors import OutputError
 from anonfilter.frame import StreamInfo
 from anonfilter.io import encoding, logs, tracks
+from anonfilter.io.bitstream import Bitstream, of_encoder
 from anonfilter.io.demuxing import TAGS
 from anonfilter.io.describe import chapters, describe, titles_of
+from anonfilter.io.keyframes import KeyFrames
 from anonfilter.io.reader import Reader
 from anonfilter.io.timing import Timing
 from anonfilter.job import Job
@@ -40,12 +42,15 @@ _CAPTIONS = frozenset({"libx264", "libx265", "mpeg2video", "h264_nvenc", "hevc_n
 @dataclass(slots=True)
 class Layout:
     """The streams of an output. video: PyAV's stream of the pictures. tracks: the others by the source's index.
-    dropped: one line for each thing that was left out. stayed: phrases for the tags that were kept."""
+    dropped: one line for each thing that was left out. stayed: phrases for the tags that were kept. keys:
+    -force_key_frames, bitstream: -bsf:v."""
 
     video: Any = None
     tracks: dict[int, tracks.Track] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
     stayed: list[str] = field(default_factory=list)
+    keys: KeyFrames | None = None
+    bitstream: Bitstream | None = None
 
 
 def check(job: Job, muxer: str, codec: av.codec.Codec, stream: StreamInfo) -> None:
@@ -107,16 +112,22 @@ def build(
             new = track.stream
         if reader is not None:
             made[source.index] = source, new
+    if text := job.bitstream.get("v"):
+        layout.bitstream = of_encoder("-bsf:v", text, layout.video)
     if reader is not None and reader.captions and codec.name not in _CAPTIONS:
         layout.dropped.append(f"closed captions of the video ({codec.name} has no way to write them)")
     input_file = reader.container if reader is not None else None
     without, layout.stayed = describe(container, input_file, made, job)
     layout.dropped += without
+    begins: list[float] = []
     # MP4's chapters are a track of titles: without any, its readers complain that the track is not there.
     numbered = muxer in _KEEP_SHAPE
     if input_file is not None and (found := chapters(input_file, job, timing.clock.shift, timing.clock.end, numbered)):
         container.set_chapters(found)
+        begins = [float(chapter["start"] * chapter["time_base"]) for chapter in found]
         layout.stayed += titles_of(found) if job.titles and not job.keep_metadata else []
+    if job.force_key_frames:
+        layout.keys = KeyFrames(job.force_key_frames, begins)
     _write_header(container, job, muxer, codec, unknown)
 
 

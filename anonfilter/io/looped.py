@@ -14,6 +14,7 @@ from anonfilter.frame import Frame
 from anonfilter.io import demuxing
 from anonfilter.io.clock import rescale
 from anonfilter.io.reader import Reader
+from anonfilter.io.span import seconds
 from anonfilter.job import Job
 
 
@@ -38,11 +39,12 @@ class Looped(Reader):
         # One turn is read to its end: how long it is must not depend on -t.
         self._plain, self._turns = replace(job, stream_loop=0, t=None, to=None), job.stream_loop
         self._current: Reader | None = None
+        self._found = [0, 0, 0]  # corrupt, undecodable, errors of the turns after the first
         super().__init__(self._plain)
         length = job.t if job.t is not None else job.to
         if length is not None:
-            self._length = Fraction(length).limit_denominator(1_000_000)
-            self._end = self._zero + self._length
+            part = seconds(length)
+            self._span = replace(self._span, length=part, end=self._span.zero + part)
         turns = 0 if self._turns < 0 else self._turns + 1
         self.info = replace(self.info, frames=self.info.frames * turns, duration=self.info.duration * turns)
 
@@ -60,8 +62,8 @@ class Looped(Reader):
                 if isinstance(item, Frame):
                     moved = self._moved(item, n, shift)
                     time = (moved.pts or 0) * self.time_base
-                    if end is None and self._length is not None:
-                        end = time + self._length
+                    if end is None and self._span.length is not None:
+                        end = time + self._span.length
                     over = end is not None and time >= end
                     if over:
                         break
@@ -79,9 +81,7 @@ class Looped(Reader):
                 first, last = reach.get(stream.index, span)
                 reach[stream.index] = min(first, span[0]), max(last, span[1])
             if source is not self:
-                self.corrupt += source.corrupt
-                self.errors += source.errors
-                self.undecodable += source.undecodable
+                self._found = [a + b for a, b in zip(self._found, _found(source), strict=True)]
                 source.close()
             turn += 1
             if over or n == count or turn == self._turns + 1:
@@ -97,7 +97,7 @@ class Looped(Reader):
         base = Fraction(frame.av.time_base or self.time_base)
         pts = rescale((frame.pts or 0) * base + shift, self.time_base)
         frame.av.pts, frame.av.time_base = pts, self.time_base
-        return replace(frame, n=n, pts=pts, t=float((pts - self._zero_ticks) * self.time_base))
+        return replace(frame, n=n, pts=pts, t=float((pts - self._span.zero_ticks) * self.time_base))
 
     def _later(self, packet: Packet[Any], shift: Fraction) -> Packet[Any] | None:
         """The packet at its time in this turn; None behind the end."""
@@ -105,8 +105,24 @@ class Looped(Reader):
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
         stamp = packet.dts if packet.dts is not None else packet.pts
-        late = self._end is not None and stamp is not None and stamp * Fraction(packet.time_base) >= self._end
+        end = self._span.end
+        late = end is not None and stamp is not None and stamp * Fraction(packet.time_base) >= end
         return None if late else packet
+
+    @property
+    def corrupt(self) -> int:
+        """See Reader."""
+        return super().corrupt + self._found[0]
+
+    @property
+    def undecodable(self) -> int:
+        """See Reader."""
+        return super().undecodable + self._found[1]
+
+    @property
+    def errors(self) -> int:
+        """See Reader."""
+        return super().errors + self._found[2]
 
     def close(self) -> None:
         """See Reader."""
@@ -114,3 +130,7 @@ class Looped(Reader):
         current: Reader | None = getattr(self, "_current", None)
         if current is not None:
             current.close()
+
+
+def _found(source: Reader) -> tuple[int, int, int]:
+    return source.corrupt, source.undecodable, source.errors

@@ -119,6 +119,8 @@ class Reader:
                 if wanted is not None and not self._early and item.pts is not None and item.pts > wanted:
                     raise InputError(f"{self.name}: seeking to {asked:g} s ended behind it")
                 self.info = streams.stream_info(container, video, item.av, self._span.zero_ticks * self.time_base)
+                if self.job.display_rotation is not None or any(self.job.display_flips):
+                    self.info = streams.displayed(self.info, self.job.display_rotation, self.job.display_flips)
                 self.dropped += self._decoder.dropped + hdr.read(item.av)[1]
                 self.captions = hdr.has_captions(item.av)
                 if (rate := self._forced_rate) is not None:

@@ -50,7 +50,8 @@ def span(job: Job, container: InputContainer, order: Sequence[Any], time_base: F
         # As ffmpeg: where clocks may jump, as in MPEG-TS, a file starts where the streams that are read start.
         starts = [Fraction(s.start_time) * s.time_base for s in order if s.start_time is not None]
         first = max(first, min(starts, default=first))
-    begin = zero = max(asked, first)
+    # As ffmpeg: a start before the file's is a pause at the beginning of the output.
+    begin = zero = asked if skip < 0 else max(asked, first)
     shift = begin if ss is not None else Fraction(0)
     if job.copyts:
         zero = shift = first if job.start_at_zero else Fraction(0)
@@ -60,7 +61,8 @@ def span(job: Job, container: InputContainer, order: Sequence[Any], time_base: F
     elif job.to is not None:
         length = seconds(job.to) - skip
     if length is not None and length <= 0:
-        raise InputError(f"{job.input}: -to or -t leaves nothing of the input")
+        given = f"-t {job.t:g}" if job.t is not None else f"-to {job.to or 0:g}"
+        raise InputError(f"{job.input}: {given} leaves nothing of the input: give it a longer time")
     return Span(
         begin=begin if ss is not None else None,
         end=None if length is None else begin + length,

@@ -20,7 +20,7 @@ class Timing:
     """Times of an output's frames.
 
     clock: how the source's times become the output's. time_base: the encoder's ticks. pace: the constant rate, None
-    where frames keep their times. done: whether -t, -to or -frames:v have ended the output. nudged: frames whose
+    where frames keep their times. done: whether -t, -to, -frames:v or -fs have ended the output. nudged: frames whose
     repeated or backward pts had to be moved. moved: those that the encoder's clock cannot show at their times. late:
     those that -fps_mode vfr left out. Raises OutputError where -t or -to leave nothing.
     """
@@ -40,7 +40,8 @@ class Timing:
         elif job.out_to is not None:
             self._until = Fraction(job.out_to).limit_denominator(1_000_000)
         if self._until is not None and self._until <= start:
-            raise OutputError(f"{job.output}: -to or -t leaves nothing of the output")
+            given = f"-t {job.out_t:g}" if job.out_t is not None else f"-to {job.out_to or 0:g}"
+            raise OutputError(f"{job.output}: {given} leaves nothing of the output: give it a longer time")
         self._length = None if self._until is None else self._until - start
         self._trimmed: Fraction | None = None
 
@@ -78,16 +79,17 @@ class Timing:
 
     # -- frames --
 
-    def wants(self, time: Fraction | None, frames: int) -> bool:
-        """Whether -ss, -to, -t, -shortest and -frames:v leave a frame at that time, in seconds of the source, when
-        so many were written."""
+    def wants(self, time: Fraction | None, frames: int, size: int) -> bool:
+        """Whether -ss, -to, -t, -shortest, -frames:v and -fs leave a frame at that time, in seconds of the source, when
+        so many were written, and so many bytes."""
         clock = self.clock
         if self.done or (time is not None and clock.begin is not None and time < clock.begin):
             return False
         if time is not None and self._over(time):
             self.done = True
             return False
-        if self._job.frames is not None and frames >= self._job.frames:
+        most, limit = self._job.frames, self._job.limit_size
+        if (most is not None and frames >= most) or (limit is not None and size >= limit):
             # Sound ends there, too.
             self.done = True
             if time is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import av.error
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.frame import PictureType
 
 from anonfilter.errors import OutputError
 from anonfilter.frame import Frame, StreamInfo
@@ -47,6 +48,8 @@ class Writer:
         self.dropped: list[str] = []
         self.notes: list[str] = []
         self.frames = 0
+        self._payload = 0  # bytes that the muxer was given: for -fs, where the output is no file
+        self._shown: Any = None
         self.quantizer = -1.0
         self._container: OutputContainer | None = None
         self._layout = layout.Layout()
@@ -130,7 +133,7 @@ class Writer:
             if clean or pix_fmt != stream.pix_fmt:
                 self._convert = LavfiGraph("sidedata=mode=delete" if clean else [], stream, [pix_fmt], job.threads)
                 if encoding.is_rgb(stream.pix_fmt) and not encoding.is_rgb(pix_fmt) and not job.pix_fmt:
-                    alpha = " without its alpha" if stream.fmt.alpha else ""
+                    alpha = " without its alpha" if encoding.has_alpha(stream.pix_fmt) else ""
                     self.notes.append(
                         f"{stream.pix_fmt} becomes {pix_fmt}{alpha}, since {self.codec.name} takes no RGB "
                         "(-pix_fmt names another format, -c:v another encoder)"
@@ -168,7 +171,7 @@ class Writer:
                 raise OutputError(f"{self.job.output}: is not open")
             self.open(stream)
         time = None if frame.pts is None else frame.pts * self._in.time_base
-        if not self._timing.wants(time, self.frames):
+        if not self._timing.wants(time, self.frames, self.size or self._payload):
             return False
         have, want = (*frame.size, frame.av.format.name), (self._in.width, self._in.height, self._in.pix_fmt)
         if have != want:
@@ -188,17 +191,23 @@ class Writer:
 
     def _encode(self, frame: Frame, due: Fraction | None) -> None:
         if self._timing.stamp(frame, due):
+            picture, keys = frame.av, self._layout.keys
+            if keys is not None:
+                # One that a constant rate shows again is no key frame of the source any more.
+                forced = keys.wants(picture.pts * picture.time_base, picture.key_frame and picture is not self._shown)
+                picture.pict_type = PictureType.I if forced else PictureType.NONE
+                self._shown = picture
             self._send(frame.av, frame.t)
             self.frames += 1
 
     def _send(self, picture: Any, t: float | None) -> None:
-        container = self._container
-        assert container is not None
         with logs.captured() as said:
             try:
                 for packet in self._layout.video.encode(picture):
                     self.quantizer = _quantizer(packet)
-                    container.mux_one(packet if self._sei is None else self._stripped(packet))
+                    self._mux_video(packet if self._sei is None else self._stripped(packet))
+                if picture is None:
+                    self._mux_video(None)
             except EOFError as error:
                 # The end of a flush; anywhere else a frame would be lost without a word.
                 if picture is not None:
@@ -206,6 +215,14 @@ class Writer:
             except (av.error.FFmpegError, ValueError) as error:
                 where = "at the end" if t is None else f"at {t:.3f} s"
                 raise self._failed(f"writing failed {where}", error, said) from error
+
+    def _mux_video(self, packet: Any) -> None:
+        """Hand a coded picture to the muxer, through -bsf:v; None at the end."""
+        container, chain = self._container, self._layout.bitstream
+        assert container is not None
+        for item in ([] if packet is None else [packet]) if chain is None else chain.feed(packet):
+            self._payload += item.size
+            container.mux_one(item)
 
     def _stripped(self, packet: Any) -> Any:
         """The encoder's first packet without what it says of itself."""
@@ -236,6 +253,7 @@ class Writer:
         for packet in packets:
             with logs.captured() as said:
                 try:
+                    self._payload += packet.size
                     container.mux_one(packet)
                 except (av.error.FFmpegError, ValueError) as error:
                     kind = track.stream.type
