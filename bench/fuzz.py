@@ -4,6 +4,7 @@
     python bench/fuzz.py graphs [--count 100000] [--seed 1]
     python bench/fuzz.py records [--count 100000] [--seed 1]
     python bench/fuzz.py kill [--count 50] [--seed 1]
+    python bench/fuzz.py kill-pictures [--count 50] [--seed 1]
 
 `media` runs the program on mutated files of nineteen kinds. Each case is made from the seed and its number alone. A
 case fails where the program says a traceback, is ended by a signal, takes more than 20 s, leaves a temporary file,
@@ -11,7 +12,7 @@ touches its input, ends with status 0 and an output that ffmpeg does not decode 
 whose zone is not filled, or with another status and an output. `graphs` plans generated graph strings and asks their
 timelines, `records` reads generated record files as a run does: only the project's own errors may come, each in 20 s,
 in 2 GB of memory. `kill` ends runs with kill -9 at random moments: nothing but temporary files is left, or a whole
-output where it was finished, and the same command works again.
+output where it was finished, and the same command works again. `kill-pictures` does so with numbered pictures.
 """
 
 from __future__ import annotations
@@ -223,7 +224,7 @@ def text(kind: str, count: int, seed: int, *, first: int = 0) -> Tally:
 def main() -> int:
     """Command line. Status 1 if any case failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("what", choices=["media", "graphs", "records", "kill"])
+    parser.add_argument("what", choices=["media", "graphs", "records", "kill", "kill-pictures"])
     parser.add_argument("--count", type=int, help="cases (1000 files, 100000 texts, 50 kills)")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=1)
@@ -233,12 +234,13 @@ def main() -> int:
     begun = time.monotonic()
     if args.what == "media":
         tally = media(args.count or 1000, args.seed, first=args.first, keep=args.keep)
-    elif args.what == "kill":
+    elif args.what.startswith("kill"):
         import fuzzkill
 
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, ForkServer() as server:
             source = fuzzmedia.clips.make(Path(folder) / "in.mp4", size=(320, 240), frames=250, audio=("eng",))
-            tally = fuzzkill.kill(args.count or 50, args.seed, server=server, source=source)
+            run = fuzzkill.kill if args.what == "kill" else fuzzkill.kill_pictures
+            tally = run(args.count or 50, args.seed, server=server, source=source)
     else:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         tally = text(args.what, args.count or 100_000, args.seed, first=args.first)

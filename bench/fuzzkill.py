@@ -6,6 +6,7 @@ import random
 import tempfile
 from pathlib import Path
 
+import av
 from forkserver import ForkServer
 from fuzz import ENDINGS, ZONE, Tally, check_output
 
@@ -62,3 +63,70 @@ def _again(server: ForkServer, argv: list[str], out: Path, said: str) -> str:
         return f"the next run: {done.errors}"
     left = sorted(path.name for path in out.parent.iterdir() if path.suffix == ".part")
     return f"the next run left {left}" if left else check_output(out, done.errors)
+
+
+def kill_pictures(count: int, seed: int, *, server: ForkServer, source: Path) -> Tally:
+    """As kill(), of runs whose output is numbered pictures: of a killed one there are none under their names, or, where
+    it was killed as it named them, the first ones, each whole; the folder beside them is taken over by the next run."""
+    tally = Tally()
+    for number in range(count):
+        rng = random.Random(f"kill-pictures/{seed}/{number}")
+        with tempfile.TemporaryDirectory(prefix="fuzz-") as made:
+            folder = Path(made)
+            out = folder / ("f%04d" + rng.choice((".png", ".jpg", ".tif", ".webp", ".bmp")))
+            argv = ["-hide_banner", "-t", "1", "-i", str(source), "-vf", ZONE, str(out)]
+            trial = server.run(argv)
+            frames = len(_named(out))
+            for path in _named(out):
+                path.unlink()
+            # Half of them near the end, when the pictures get their names.
+            when = trial.seconds * (rng.random() * 1.05 if rng.random() < 0.5 else rng.uniform(0.9, 1.02))
+            killed = server.run(argv, kill_after=when)
+            named, finished = _named(out), killed.status == 0
+            others = sorted({path.name for path in folder.iterdir()} - {path.name for path in named})
+            fault = ""
+            if trial.status or not frames:
+                fault = f"does not run: {trial.errors}"
+            elif killed.status not in (0, -9):
+                fault = f"status {killed.status}: {killed.errors}"
+            elif finished and (len(named) != frames or others):
+                fault = f"finished with {len(named)} of {frames} pictures, and {others}"
+            elif others not in ([], [out.name + ".part"]):
+                fault = f"left {others}"
+            elif [path.name for path in named] != [out.name % n for n in range(1, len(named) + 1)]:
+                fault = f"not the first pictures: {named}"
+            else:
+                fault = _pictures_wrong(named)
+            if not fault:
+                again = server.run(["-y", *argv] if named else argv)
+                named = _named(out)
+                if again.status or len(named) != frames or sorted(folder.iterdir()) != named:
+                    fault = f"the next run: {again.errors} {sorted(path.name for path in folder.iterdir())[:5]}"
+                else:
+                    fault = _pictures_wrong(named)
+            tally.cases += 1
+            tally.whole += finished
+            tally.refused += not finished
+            tally.messages["nothing" if not others else "a folder"] += 1
+            tally.slowest = max(tally.slowest, when)
+            if fault:
+                tally.faults.append(f"kill-pictures {number} ({out.suffix}) after {when:.2f} s: {fault}")
+    return tally
+
+
+def _named(out: Path) -> list[Path]:
+    """The pictures that have their names, in order."""
+    return sorted(out.parent.glob(f"f????{out.suffix}"))
+
+
+def _pictures_wrong(paths: list[Path]) -> str:
+    """What is wrong with pictures, "" where all are whole and covered."""
+    for path in paths:
+        try:
+            with av.open(str(path)) as container:
+                [frame] = list(container.decode(video=0))
+        except (av.error.FFmpegError, ValueError) as error:
+            return f"{path.name} is not whole: {error}"
+        if frame.to_ndarray(format="gray")[6:42, 6:42].std() > 6:
+            return f"{path.name} is not covered"
+    return ""

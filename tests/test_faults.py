@@ -78,6 +78,17 @@ def test_a_full_disk(server: ForkServer, source: Path, full_disk: Path, ending: 
     assert list(full_disk.iterdir()) == []
 
 
+def test_a_full_disk_for_numbered_pictures(server: ForkServer, source: Path, full_disk: Path) -> None:
+    argv = ["-hide_banner", "-i", str(source), "-vf", ZONE, str(full_disk / "f%03d.png")]
+    one_line(server.run(argv), "No space left on device")
+    assert list(full_disk.iterdir()) == []
+    (full_disk / "f001.png").write_bytes(b"before")
+    one_line(server.run(["-y", *argv]), "No space left on device")
+    assert (full_disk / "f001.png").read_bytes() == b"before"
+    assert [path.name for path in full_disk.iterdir()] == ["f001.png"]
+    (full_disk / "f001.png").unlink()
+
+
 def test_a_full_disk_keeps_the_output_of_before(server: ForkServer, source: Path, full_disk: Path) -> None:
     out = full_disk / "out.mp4"
     out.write_bytes(b"before")
@@ -130,6 +141,12 @@ def test_a_full_disk_for_progress_ends_the_reports_only(
     assert f"-progress {filled}/p.txt: No space left on device: no more reports" in done.errors
 
 
+def test_a_quota_of_numbered_pictures(server: ForkServer, source: Path, tmp_path: Path) -> None:
+    argv = ["-hide_banner", "-i", str(source), "-vf", ZONE, str(tmp_path / "f%03d.bmp")]
+    one_line(server.run(argv, limits={"RLIMIT_FSIZE": 100_000}), "File too large")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("graph", [ZONE, TWO_PASSES])
 def test_a_quota(server: ForkServer, source: Path, tmp_path: Path, graph: str) -> None:
     """RLIMIT_FSIZE: no file may grow beyond 200 kB."""
@@ -148,6 +165,34 @@ def test_killed_at_any_moment_and_run_again(server: ForkServer, clip: Any) -> No
     tally = fuzzkill.kill(5, 3, server=server, source=clip("kill.mp4", size=(320, 240), frames=100))
     assert tally.faults == []
     assert tally.refused > 2  # it was killed before it had finished
+
+
+def test_numbered_pictures_killed_at_any_moment_and_run_again(server: ForkServer, clip: Any) -> None:
+    """Four moments; `python bench/fuzz.py kill-pictures` takes fifty."""
+    import fuzzkill
+
+    tally = fuzzkill.kill_pictures(4, 3, server=server, source=clip("kill.mp4", size=(320, 240), frames=100))
+    assert tally.faults == []
+    assert tally.refused > 0
+
+
+def test_the_folder_of_killed_pictures_is_taken_over(server: ForkServer, source: Path, tmp_path: Path) -> None:
+    """What a killed run left is known by its mark; a folder of somebody's own is not touched without -y."""
+    out, part = tmp_path / "f%03d.png", tmp_path / "f%03d.png.part"
+    argv = ["-hide_banner", "-t", "0.4", "-i", str(source), "-vf", ZONE, str(out)]
+    with stopped([*COMMAND, "-i", str(source), "-vf", ZONE, str(out)], part):
+        one_line(server.run(argv), "another run is writing to it")
+    assert part.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [part.name]
+    done = server.run(argv)
+    assert done.status == 0, done.errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"f{n:03d}.png" for n in range(1, 11)]
+    for path in tmp_path.iterdir():
+        path.unlink()
+    part.mkdir()
+    (part / "mine.txt").write_text("mine")
+    one_line(server.run(argv), "no killed run is known to have left it")
+    assert [path.name for path in part.iterdir()] == ["mine.txt"]
 
 
 def test_the_part_of_a_live_run_is_not_stolen(server: ForkServer, source: Path, tmp_path: Path) -> None:
