@@ -243,7 +243,9 @@ def _check_output(command: Command) -> None:
     job = command.job
     path = job.output.removeprefix("file:")
     if same_file(job.input, job.output):
-        raise OutputError(f"Output {job.output} same as Input #0 - exiting: a file cannot be edited in place")
+        raise OutputError(
+            f"Output {job.output} same as Input #0 - exiting: a file cannot be edited in place, choose another name"
+        )
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -257,7 +259,8 @@ def _check_output(command: Command) -> None:
             job.overwrite = True
             return
         raise OutputError("Not overwriting - exiting")
-    raise OutputError(f"File '{job.output}' already exists. Exiting.")
+    leave = "" if command.overwrite is False else " (-y overwrites it)"
+    raise OutputError(f"File '{job.output}' already exists. Exiting.{leave}")
 
 
 class Log:

@@ -125,7 +125,10 @@ def fill_output(command: Command, group: FileOptions) -> None:
         else:
             setattr(job, f"out_{dest}" if dest in TIMES else dest, value)
     if job.codec == "copy":
-        raise UsageError("-c:v copy: Filtering and streamcopy cannot be used together.")
+        raise UsageError(
+            "-c:v copy: Filtering and streamcopy cannot be used together. (the pictures change and must be encoded: "
+            "leave it out; the sound is copied anyway)"
+        )
     for name, value in group.others.items():
         base, kind = _specifier(name)
         if kind != "a":

@@ -131,6 +131,8 @@ class _Walker:
         if self.command.dump_plan and not self.outputs and (self.flags or self.others):
             # A plan needs no output file; what is said of the output still shapes it.
             self.outputs.append(self.file("", "output"))
+        if not self.outputs and not self.command.dump_plan and self.inputs and (self.flags or self.others):
+            raise UsageError("At least one output file must be specified: put its name last, behind its options")
         trailing = [f"-{name}" for name in (*(n for n, _ in self.flags.values()), *self.others)]
         if trailing:
             raise UsageError(
@@ -140,10 +142,12 @@ class _Walker:
         if not self.inputs:
             raise UsageError("no input file: name one with -i")
         if not self.outputs and not self.command.dump_plan:
-            raise UsageError("At least one output file must be specified")
+            raise UsageError("At least one output file must be specified: put its name last")
         for files, kind in ((self.inputs, "input"), (self.outputs, "output")):
             if len(files) > 1:
-                raise UsageError(f"one {kind} at a time: '{files[1].url}' is a second {kind}")
+                first, second = (shown.url for shown in files[:2])
+                how = f" (the first is '{first}'; a value with a space needs quotes)" if kind == "output" else ""
+                raise UsageError(f"one {kind} at a time: '{second}' is a second {kind}{how}")
         fill_input(self.command, self.inputs[0])
         if self.outputs:
             fill_output(self.command, self.outputs[0])
@@ -204,7 +208,9 @@ def _check_known(name: str) -> None:
     if known:
         return
     names = [*BY_NAME, *(n for n, _ in COMMON)]
-    raise UsageError(f"Unrecognized option '{name}'.{hint(name, names)}")
+    turned = next((other for other in names if sorted(other) == sorted(name)), "")  # letters that changed places
+    near = f" (did you mean '{turned}'?)" if turned else hint(name, names)
+    raise UsageError(f"Unrecognized option '{name}'.{near}")
 
 
 def _read_graph(name: str, path: str) -> str:

@@ -56,7 +56,9 @@ class Expr:
         try:
             return self._code(State(values, self._slots))
         except EndlessError:
-            raise self._source.error(f"its loops have gone round {MAX_TURNS} times") from None
+            raise self._source.error(
+                f"its loops have gone round {MAX_TURNS} times without an end: the condition of while() stays true"
+            ) from None
 
     def enabled(self, **values: float) -> bool:
         """Whether a filter with this enable= is on: libavfilter's rule, |value| >= 0.5, so NaN is off."""

@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from anonfilter.errors import AnonfilterError
+from anonfilter.errors import AnonfilterError, UsageError
 from anonfilter.models import catalog, fetch, scenenet
 from anonfilter.models.catalog import Model
 
@@ -81,8 +82,13 @@ def _add(args: argparse.Namespace) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"models: {message} (anonfilter models -h shows the commands)")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="anonfilter models", description="The detection models and where they are."
     )
     commands = parser.add_subparsers(required=True, metavar="list|pull|path|add")

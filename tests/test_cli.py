@@ -389,7 +389,8 @@ def test_an_existing_output_is_kept(tmp_path: Path) -> None:
         done = run_cli(
             "-hide_banner", *flags, "-i", str(source), "-vf", "null", str(out), stdin=subprocess.DEVNULL
         )
-        assert (done.returncode, done.stderr) == (1, f"File '{out}' already exists. Exiting.\n")
+        leave = "" if "-n" in flags else " (-y overwrites it)"
+        assert (done.returncode, done.stderr) == (1, f"File '{out}' already exists. Exiting.{leave}\n")
     same = run_cli("-hide_banner", "-y", "-i", str(source), "-vf", "null", f"{tmp_path}/./a.mp4")
     assert same.returncode == 1
     assert "same as Input #0" in same.stderr

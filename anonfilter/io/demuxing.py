@@ -106,7 +106,10 @@ def open_input(job: Job, more: dict[str, str] | None = None) -> InputContainer:
         except ValueError as error:
             if "no container format" in str(error):
                 raise InputError(f"-f: unknown input format '{job.input_format}'") from error
-            raise InputError(f"{name}: not a video: {logs.reason(error, said)}") from error
+            why = logs.reason(error, said)
+            if "moov atom not found" in why:
+                raise InputError(f"{name}: not a video, or an MP4 cut short before its index ({why})") from error
+            raise InputError(f"{name}: not a video: {why}") from error
         except PermissionError as error:
             raise InputError(f"{name}: Permission denied") from error
         except av.error.FFmpegError as error:

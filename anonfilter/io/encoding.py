@@ -25,9 +25,13 @@ from anonfilter.frame import StreamInfo
 from anonfilter.io import hdr, logs, quantizer
 from anonfilter.io.streams import CHROMA_LOCATIONS
 from anonfilter.job import Job
+from anonfilter.values import hint
 
 # Muxers that write a name of their own for every picture or piece.
 _MANY_FILES = frozenset({"image2", "segment", "stream_segment", "ssegment", "hls", "dash", "tee", "webm_chunk", "fifo"})
+
+_FORMATS = ("mp4", "mov", "matroska", "webm", "mpegts", "avi", "nut", "null", "rawvideo", "yuv4mpegpipe", "image2")
+"""Names of -f that people mean when they mistype one."""
 
 # Containers whose frames have no time of their own: one frame is one tick of the rate.
 _CONSTANT_RATE = frozenset({"avi", "gxf", "mxf", "mxf_d10", "mxf_opatom", "yuv4mpegpipe"})
@@ -78,7 +82,9 @@ def muxer(job: Job, url: str) -> str:
             name = str(av.open(url, "w").format.name)
     except ValueError as error:
         if job.output_format is not None:
-            raise OutputError(f"-f: unknown output format '{job.output_format}'") from error
+            raise OutputError(
+                f"-f: unknown output format '{job.output_format}'{hint(job.output_format, _FORMATS)}"
+            ) from error
         raise OutputError(
             f"{job.output}: no container format goes by this name: use .mp4, .mkv, .mov, .webm ..., or name one with -f"
         ) from error
@@ -121,6 +127,7 @@ def unknown_encoder(option: str, name: str, kind: str, usual: Sequence[str]) -> 
         with contextlib.suppress(UnknownCodecError, RuntimeError):
             known += [other] if av.codec.Codec(other, "w").type == kind else []
     usual = [other for other in usual if other in av.codec.codecs_available]
+    known.sort(key=lambda other: other not in usual)  # the one that most people mean
     instead = f"did you mean '{known[0]}'?" if known else f"use {', '.join(usual)} ..."
     return OutputError(f"{option} {name}: Unknown encoder '{name}' ({instead})")
 
@@ -152,7 +159,9 @@ def choose_format(job: Job, codec: av.codec.Codec, stream: StreamInfo, held: set
         try:
             av.VideoFormat(job.pix_fmt, 16, 16)
         except ValueError as error:
-            raise OutputError(f"-pix_fmt: unknown pixel format '{job.pix_fmt}'") from error
+            raise OutputError(
+                f"-pix_fmt: unknown pixel format '{job.pix_fmt}'{hint(job.pix_fmt, [*_SAME_SAMPLES, *(taken or ())])}"
+            ) from error
     if taken is None or wanted in taken:
         return wanted
     if job.pix_fmt is None:
@@ -162,9 +171,9 @@ def choose_format(job: Job, codec: av.codec.Codec, stream: StreamInfo, held: set
         if is_rgb(wanted):
             return nearest(wanted, taken)
     able = able_encoders(wanted, stream.width, stream.height, held)
-    hint = f"choose {' or '.join('-c:v ' + name for name in able)}, or " if able else _with_alpha(wanted, held)
+    remedy = f"choose {' or '.join('-c:v ' + name for name in able)}, or " if able else _with_alpha(wanted, held)
     raise OutputError(
-        f"encoder {codec.name} does not take pixel format {wanted}: {hint}"
+        f"encoder {codec.name} does not take pixel format {wanted}: {remedy}"
         f"convert with -pix_fmt {nearest(wanted, taken)}"
     )
 
@@ -412,10 +421,10 @@ def _refused(
             return OutputError(f"{shown}: encoder {codec.name} does not know this {name}")
     able = able_encoders(stream.pix_fmt, stream.width, stream.height, container.supported_codecs)
     able = [name for name in able if name != codec.name]
-    hint = ""
+    remedy = ""
     if able and is_odd(stream.pix_fmt, stream.width, stream.height):
-        hint = f"; {' or '.join('-c:v ' + name for name in able)} can"
+        remedy = f"; {' or '.join('-c:v ' + name for name in able)} can"
     return OutputError(
         f"cannot open encoder {codec.name} for {stream.width}x{stream.height} {stream.pix_fmt}: "
-        f"{logs.reason(error, said)}{hint}"
+        f"{logs.reason(error, said)}{remedy}"
     )

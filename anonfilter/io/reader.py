@@ -85,7 +85,7 @@ class Reader:
             if self.job.maps and any(not streams.is_picture(s) for s in container.streams.video):
                 raise InputError(f"{self.name}: -map names no video, and there is nothing to do without (add -map 0:v)")
             what = "only cover art" if container.streams.video else "no video stream"
-            raise InputError(f"{self.name}: {what} in this file")
+            raise InputError(f"{self.name}: {what} in this file, so there is nothing to anonymise")
         if video.codec_context is None:
             raise InputError(f"{self.name}: no decoder for its video stream #{video.index} in this build of libavcodec")
         self.video = video
