@@ -104,19 +104,14 @@ class LivePass:
         self._condition = threading.Condition()
         stop.add(self._condition)
         self._clock: Callable[[], float] = time.monotonic
-        self._paced = from_files(job)
-        self._zero: float | None = None  # the clock at t = 0
 
     # -- the decoder's side --
 
     def put(self, item: Any) -> None:
-        """A frame, a packet or END. Waits for no one, but for a file's own time: a frame for which there is no room is
-        left out and counted."""
+        """A frame, a packet or END. Never waits: a frame for which there is no room is left out and counted."""
         with self._condition:
             self._stop.check()
             if isinstance(item, Frame):
-                if self._paced:
-                    self._wait_for(item.t)
                 if self._frames >= self._room:
                     self._report.left_out += 1
                     return
@@ -126,14 +121,6 @@ class LivePass:
                 self._ended = True
             self._items.append(item)
             self._condition.notify_all()
-
-    def _wait_for(self, t: float) -> None:
-        """Until a camera that began with the file's first frame would send the one at t seconds."""
-        if self._zero is None:
-            self._zero = self._clock() - t
-        while (left := self._zero + t - self._clock()) > 0:
-            self._condition.wait(left)
-            self._stop.check()
 
     # -- the detector's side --
 

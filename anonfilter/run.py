@@ -44,7 +44,7 @@ def run(job: Job) -> Report:
     try:
         plan = make_plan(job, reader.info)
         live.check(job, plan)
-        if job.live is not None and live.from_files(job):
+        if job.live is not None and not job.readrate and live.from_files(job):
             _log(job, "info", f"-live: {job.input} is read in real time, as a camera would send it")
         if plan.passes > 1 and job.stream_loop < 0 and job.t is None and job.to is None:
             raise UsageError("-stream_loop -1: this graph needs two passes, the first without an end: put -t before -i")
@@ -197,8 +197,9 @@ def _decode(
 
 
 def _readrate(job: Job, stop: Stop) -> Callable[[float], None] | None:
-    """-re and -readrate: what waits until a frame of that time is due; None without them."""
-    if not job.readrate:
+    """-re and -readrate, and -live of a file: what waits until a frame of that time is due; None without them."""
+    rate = job.readrate or float(job.live is not None and live.from_files(job))
+    if not rate:
         return None
     began: list[float] = []
 
@@ -206,7 +207,7 @@ def _readrate(job: Job, stop: Stop) -> Callable[[float], None] | None:
         now = time.monotonic()
         if not began:
             began.extend((now, t))
-        due = began[0] + (t - began[1] - job.readrate_burst) / job.readrate
+        due = began[0] + (t - began[1] - job.readrate_burst) / rate
         while (left := due - time.monotonic()) > 0 and not stop.is_set():
             time.sleep(min(left, 0.05))
 
