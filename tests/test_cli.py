@@ -122,6 +122,9 @@ def test_options_land_in_the_job(line: str, fields: dict[str, Any]) -> None:
         "Trailing option(s) found in the command: -an: put them before the file they belong to"),
         ("-vf null o", "no input file: name one with -i"),
         ("-i a", "At least one output file must be specified"),
+        ("-i a -vf blur", "At least one output file must be specified: put its name last"),
+        ("-i a -fv blur o", "Unrecognized option 'fv'. (did you mean 'vf'?)"),
+        ("-i a -vf blur 1 o", "'o' is a second output (the first is '1'; a value with a space needs quotes)"),
         ("-i a -i b o", "one input at a time: 'b' is a second input"),
         ("-i a o p", "one output at a time: 'p' is a second output"),
         ("-y -n -i a o", "Error, both -y and -n supplied. Exiting."),
@@ -379,6 +382,24 @@ def test_a_tag_for_the_video(clip: Any, tmp_path: Path) -> None:
 def test_what_ffmpeg_has_and_nobody_needs_here_is_explained(name: str) -> None:
     with pytest.raises(UsageError, match=rf"Unrecognized option '{name}'\. \(.*"):
         parse(f"-i a -{name} b")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png"])
+def test_a_file_that_nobody_may_read(tmp_path: Path, clip: Any, name: str) -> None:
+    """One line, also for root, who is run without the right to read everything."""
+    source = tmp_path / name
+    source.write_bytes(clip("plain.mp4").read_bytes())
+    source.chmod(0)
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    program = [*drop, sys.executable, "-m", "anonfilter", "-hide_banner"]
+    command = [*program, "-i", str(source), "-vf", "null", "-f", "null", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/")
+    assert (done.returncode, done.stderr) == (1, f"{source}: Permission denied\n")
+    (tmp_path / "closed").mkdir(mode=0o555)
+    source.chmod(0o644)
+    command = [*program, "-f", "mp4", "-i", str(source), "-vf", "null", str(tmp_path / "closed" / "o.mp4")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/")
+    assert (done.returncode, done.stderr.endswith("o.mp4: cannot be written: Permission denied\n")) == (1, True)
 
 
 def test_an_existing_output_is_kept(tmp_path: Path) -> None:

@@ -46,15 +46,18 @@ def numbered(pattern: str, number: int) -> str:
 
 
 def reads(job: Job) -> bool:
-    """Whether the job's input is stills, which this module reads."""
+    """Whether the job's input is stills, which this module reads. Raises InputError for a file that nobody may read."""
     if job.input_format not in (None, "image2") or demuxing.is_url(job.input):
         return False
     path = demuxing.path_of(job.input)
     if job.input_options.get("pattern_type") in ("glob", "sequence"):
         return extension(path) in KINDS or job.input_options["pattern_type"] == "glob"
     if os.path.isfile(path):
-        with open(path, "rb") as file:
-            kind = still.kind_of(file.read(16))
+        try:
+            with open(path, "rb") as file:
+                kind = still.kind_of(file.read(16))
+        except OSError as error:
+            raise InputError(f"{job.input}: {error.strerror or error}") from error
         # Many raw formats of cameras are TIFF files, whose first picture is a thumbnail: by the name alone. A stream
         # of JPEG pictures is a video.
         other = kind == "tiff" or extension(path) in ("mjpeg", "mjpg")
