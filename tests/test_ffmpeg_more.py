@@ -119,6 +119,32 @@ def test_loops(turns: int, before: str, after: str, clips_of: Callable[[str], st
     assert [at for at, _ in found] == pytest.approx([at for at, _ in expected], abs=0.0021)
 
 
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ("-loop 1 -i {0}", 25),
+        ("-loop 1 -t 1 -i {0}", 25),
+        ("-stream_loop 2 -i {1}", 15),
+        ("-stream_loop -1 -i {1}", 25),
+    ],
+)
+def test_pictures_that_are_shown_again(options: str, count: int, tmp_path: Path) -> None:
+    made("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.2", "-pix_fmt", "gray", str(tmp_path / "img%03d.png"))
+    given = shlex.split(options.format(tmp_path / "img001.png", tmp_path / "img%03d.png"))
+    how = [*given, "-vf", "null", "-c:v", "ffv1", "-t", "1"]
+    made(*how, str(tmp_path / "theirs.mkv"))
+    assert run(*how, str(tmp_path / "ours.mkv")) == 0
+    assert shown(tmp_path / "ours.mkv") == shown(tmp_path / "theirs.mkv")
+    assert len(shown(tmp_path / "ours.mkv")) == count
+
+
+def test_pictures_without_an_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.04", str(tmp_path / "a.png"))
+    for option, words in ((("-loop", "1"), "need -t"), (("-display_rotation", "90"), "put transpose")):
+        assert run(*option, "-i", str(tmp_path / "a.png"), "-vf", "null", str(tmp_path / "o.mkv")) == 1
+        assert words in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("sound", ["copy", "flac"])
 def test_loops_with_sound(sound: str, clips_of: Callable[[str], str], tmp_path: Path) -> None:
     """Sound begins again with its pictures; a turn lasts as long as the longer of both."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -146,11 +148,27 @@ class PictureReader:
             self._rate = Fraction(parse_rate(rate))
         except ValueError as error:
             raise InputError(f"-framerate {rate}: {error}") from None
+        names = self._again(names)
         if len(names) > 1:
             names = self._asked(names)
         self._names = names
         self.first = load(names[0], job.ignore_errors)
         self.info = self._info(self.first, len(names))
+
+    def _again(self, names: list[str]) -> list[str]:
+        """-stream_loop and image2's -loop 1: the pictures as often as they are asked for."""
+        job = self.job
+        if job.display_rotation is not None or any(job.display_flips):
+            raise InputError(f"{self.name}: -display_rotation is for videos: put transpose, hflip or vflip into -vf")
+        turns = -1 if job.input_options.get("loop", "0") not in ("0", "false") else job.stream_loop
+        if turns >= 0:
+            return names * (turns + 1)
+        ends = [job.t, job.to, job.out_to, None if job.out_t is None else job.out_t + (job.out_ss or 0)]
+        counts = [math.ceil(seconds * self._rate) + 1 for seconds in ends if seconds is not None]
+        counts += [] if job.frames is None else [job.frames]
+        if not counts:
+            raise InputError(f"{self.name}: pictures that are shown again without an end need -t")
+        return list(itertools.islice(itertools.cycle(names), max(counts)))
 
     def _asked(self, names: Sequence[str]) -> list[str]:
         """-ss, -t and -to before -i."""
