@@ -227,6 +227,7 @@ def _tell(report: Report, log: Log) -> None:
         (report.corrupt, f"{report.corrupt} frames were marked corrupt by the decoder"),
         (report.undecodable, f"{report.undecodable} packets of the video could not be decoded"),
         (report.damaged, f"the container is damaged in {report.damaged} places"),
+        (report.absent, f"{report.absent} frames that the container's index has did not come"),
         (report.missing, f"the last {report.missing:.2f} s that the container states are not there"),
     )
     for line in [*report.notes, *(line for count, line in damage if count)]:

@@ -137,7 +137,8 @@ class Report:
     and the output's size. Of -live: frames covered wholly because no analysis was there in time, frames left out
     because the output was too slow, the longest time in seconds from arrival to the encoder; how often an input was
     opened again. Of a damaged input: packets that the decoder could not decode, places where the container was damaged,
-    seconds that are missing at its end, and what else there was to say of it (one line each)."""
+    seconds that are missing at its end, frames that its index has and that did not come, and what else there was to say
+    of it (one line each)."""
 
     frames: int = 0
     seconds: float = 0.0
@@ -155,4 +156,5 @@ class Report:
     undecodable: int = 0
     damaged: int = 0
     missing: float = 0.0
+    absent: int = 0
     notes: list[str] = field(default_factory=list)

@@ -381,7 +381,7 @@ def _render(
             report.reconnects = reader.reconnects
         report.frames, report.corrupt = state.frame, reader.corrupt
         report.undecodable, report.damaged = reader.undecodable, reader.errors - reader.undecodable
-        report.missing = reader.missing
+        report.missing, report.absent = reader.missing, reader.absent
         report.notes += [*reader.notes, *writer.notes]
         if writer.nudged:
             report.notes.append(f"{writer.nudged} frames whose time repeats or runs back come one tick after the last")

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from anonfilter.errors import InputError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.io import left, logs
+from anonfilter.io import demuxing, left, logs
 from anonfilter.io.clock import rescale
 from anonfilter.io.fields import deinterlaces
 from anonfilter.io.packets import Packets
@@ -30,6 +30,7 @@ class Decoder:
     def __init__(self, job: Job, video: Any, time_base: Fraction, packets: Packets, forced: bool) -> None:
         self.job, self.name = job, job.input
         self._video, self._time_base, self._packets, self._forced = video, time_base, packets, forced
+        self._forgives = demuxing.forgives(job)
         self._fields_end = deinterlaces(job.graph)
         self.dropped: list[str] = []
         self.corrupt = self.undecodable = 0
@@ -74,8 +75,11 @@ class Decoder:
         return pts
 
     def frame(self, n: int, pts: int, zero: int, picture: VideoFrame, info: StreamInfo | None) -> Frame:
-        """Frame n of a stream as info says, None for the first one. zero: the pts at which t is 0. Raises InputError
-        where size or format change and for interlaced pictures that the graph does not part."""
+        """Frame n of a stream as info says, None for the first one. zero: the pts at which t is 0.
+
+        Raises InputError where size or format change, for interlaced pictures that the graph does not part, and for
+        those that the decoder marks damaged unless demuxing.forgives the job.
+        """
         # A frame type left over from the source would force the encoder to use it.
         picture.pict_type = av.video.frame.PictureType.NONE
         if picture.time_base is None:
@@ -96,5 +100,11 @@ class Decoder:
                 f"{self.name}: the picture at {t:.3f} s is interlaced, two moments in one: put yadif or bwdif first in "
                 "-vf (or setfield=prog if it is marked so by mistake)"
             )
-        self.corrupt += picture.is_corrupt
+        if picture.is_corrupt:
+            if not self._forgives:
+                raise InputError(
+                    f"{self.name}: the picture at {t:.3f} s is damaged, says its decoder "
+                    "(-err_detect ignore_err goes on)"
+                )
+            self.corrupt += 1
         return Frame(n, pts, t, picture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -118,6 +119,25 @@ def open_input(job: Job, more: dict[str, str] | None = None) -> InputContainer:
         container.close()
         raise InputError(f"{name}: not a video but text")
     return container
+
+
+def set_threads(job: Job, context: Any) -> None:
+    """Choose how a decoder uses threads."""
+    # Threads over frames hold back as many frames as there are threads.
+    context.thread_type, context.thread_count = "AUTO" if job.live is None else "SLICE", job.threads
+    if job.ignore_errors and job.live is None and not context.name.startswith("lib"):
+        # At the end of a file PyAV throws away the frames behind one that a thread could not decode, and threads over
+        # slices take the concealment out of the H.264 decoder.
+        context.thread_type, context.thread_count = "NONE", 1
+
+
+def forgives(job: Job) -> bool:
+    """Whether pictures that the decoder marks damaged go on: where they were asked for, and in what happens now, which
+    nobody can send again."""
+    path = path_of(job.input)
+    camera = not is_url(job.input) and os.path.exists(path) and stat.S_ISCHR(os.stat(path).st_mode)
+    asked = job.ignore_errors or "output_corrupt" in job.input_options.get("flags", "")
+    return asked or job.live is not None or live(job.input) or camera
 
 
 def set_decoder_options(job: Job, container: InputContainer, context: Any) -> None:

@@ -36,6 +36,9 @@ _FORMATS = ("mp4", "mov", "matroska", "webm", "mpegts", "avi", "nut", "null", "r
 # Containers whose frames have no time of their own: one frame is one tick of the rate.
 _CONSTANT_RATE = frozenset({"avi", "gxf", "mxf", "mxf_d10", "mxf_opatom", "yuv4mpegpipe"})
 
+# Where ffmpeg's default would lose something: MPEG-2 counts frames, and times that it cannot count would move.
+_OWN_DEFAULTS = {"mpegts": "libx264"}
+
 # The same samples in another order, so that no user needs to be asked.
 _SAME_SAMPLES = {
     "nv12": ("yuv420p",), "nv21": ("yuv420p",), "p010le": ("yuv420p10le",), "p210le": ("yuv422p10le",),
@@ -102,12 +105,14 @@ def muxer(job: Job, url: str) -> str:
 
 
 def encoder(job: Job, muxer_name: str) -> av.codec.Codec:
-    """The encoder of -c:v, or ffmpeg's default for the container. Raises OutputError."""
+    """The encoder of -c:v, or the default for the container: ffmpeg's but for _OWN_DEFAULTS. Raises OutputError."""
     name = job.codec
     if name in ("copy", "none"):
         raise OutputError("-c:v copy: the pictures are changed and must be encoded")
     if name is None:
-        name = str(av.open("x", "w", format=muxer_name).default_video_codec)
+        name = _OWN_DEFAULTS.get(muxer_name, "")
+        if name not in av.codec.codecs_available:
+            name = str(av.open("x", "w", format=muxer_name).default_video_codec)
         if name in ("none", "unknown_codec"):
             raise OutputError(f"{job.output}: the format '{muxer_name}' holds no video")
     try:

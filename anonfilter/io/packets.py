@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from anonfilter.errors import InputError
-from anonfilter.io import demuxing, logs, streams
+from anonfilter.io import demuxing, logs, streams, transport
 from anonfilter.io.clock import rescale
 from anonfilter.io.index import Remedy
 from anonfilter.io.span import Span
@@ -28,11 +28,12 @@ _RETRIES = 100
 class Packets:
     """Packets of every stream of an input, in its order. Iterating gives each, and None at the end.
 
-    video: the stream that is worked on. time_base: its ticks. remedy: how to read around a damaged index. seen: where
-    each stream's packets end so far, by its index, and last: where the newest packet begins, in seconds of the file's
-    timestamps. taken: packets of the video that a decoder was given, which its owner counts. places: damage that
-    ignore_errors passed over, missing: seconds at the end that the container states and that are not there. notes: gets
-    a line for what else was wrong. Raises InputError where libavformat finds damage, unless the job has ignore_errors.
+    video: the stream that is worked on, others: those that are copied. time_base: the video's ticks. remedy: how to
+    read around a damaged index. seen: where each stream's packets end so far, by its index, and last: where the newest
+    packet begins, in seconds of the file's timestamps. taken: packets of the video that a decoder was given, which its
+    owner counts. places: damage that ignore_errors passed over, missing: seconds at the end that the container states
+    and that are not there, absent: frames that its index has and that did not come. notes: gets a line for what else
+    was wrong. Raises InputError where libavformat finds damage, unless the job has ignore_errors.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Packets:
         job: Job,
         container: InputContainer,
         video: Any,
+        others: Sequence[Any],
         time_base: Fraction,
         span: Span,
         remedy: Remedy,
@@ -48,10 +50,12 @@ class Packets:
         self.job, self.name = job, job.input
         self._container, self._video, self._time_base = container, video, time_base
         self._span, self._remedy, self._notes = span, remedy, notes
+        self._others = others
         self._hash = hashlib.sha256()
         self.seen: dict[int, Fraction] = {}
         self.last: Fraction = span.begin or Fraction(0)
-        self.taken = self.places = 0
+        self.taken = self.places = self.absent = 0
+        self._doubtful = 0
         self.missing = 0.0
 
     def at(self) -> str:
@@ -98,6 +102,8 @@ class Packets:
                 break  # bytes of the index that look like chunks
             self._account(packet)
             yield packet
+        if self._doubtful:
+            self._notes.append(f"{self._doubtful} packets were marked damaged by the demuxer")
         yield None
 
     def _damaged(self, error: Exception | None, found: list[str]) -> None:
@@ -110,6 +116,9 @@ class Packets:
 
     def _account(self, packet: Packet[Any]) -> None:
         """Note how far each stream reaches, and hash the video's payload."""
+        # No reason to end a run: libavformat marks so what stands before a jump of a transport stream's counters, which
+        # two recordings put one behind the other have. What it means for pictures the decoder says.
+        self._doubtful += packet.is_corrupt
         base = packet.time_base or self._time_base
         stamp = packet.pts if packet.pts is not None else packet.dts
         begin, end = self._span.begin, self._span.end
@@ -148,6 +157,13 @@ class Packets:
         reached = self.seen.get(video.index)
         if reached is None or demuxing.live(self.name):
             return
+        if container.format.name == "mpegts" and not demuxing.is_url(self.name) and not demuxing.read_once(self.name):
+            used = {stream.id for stream in (video, *self._others)}
+            if why := transport.cut(demuxing.path_of(self.name), used):
+                self._cut(f"the transport stream is cut short: {why}")
+        if self.places and begin is None and end is None:
+            known = len(video.index_entries) if "mov" in container.format.name else video.frames
+            self.absent = max(0, known - self.taken)
         start = Fraction(video.start_time or 0) * self._time_base
         stated = streams.declared_seconds(video)
         name = container.format.name
@@ -172,6 +188,11 @@ class Packets:
             limit = None if end is None else float(end - first)
             if far + 1 < min(whole, limit or whole):
                 self._fall_short(f"{far:.2f} of {whole:.2f} s", min(whole, limit or whole) - far)
+
+    def _cut(self, what: str) -> None:
+        if not self.job.ignore_errors:
+            raise InputError(f"{self.name}: {what} (-err_detect ignore_err takes what there is)")
+        self._notes.append(what)
 
     def _fall_short(self, what: str, seconds: float) -> None:
         if not self.job.ignore_errors:

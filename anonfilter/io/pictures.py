@@ -135,7 +135,7 @@ class PictureReader:
 
     def __init__(self, job: Job) -> None:
         self.job, self.name = job, job.input
-        self.corrupt = self.errors = self.undecodable = 0
+        self.corrupt = self.errors = self.undecodable = self.absent = 0
         self.missing, self.notes = 0.0, list[str]()
         self.dropped: list[str] = []
         self.shift = Fraction(0)

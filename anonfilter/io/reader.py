@@ -33,7 +33,8 @@ class Reader:
     source's pts). container, video: PyAV's objects for the writer. pictures: cover art, by stream. captions: whether
     the video has closed captions. dropped: one line for each thing that no output gets. corrupt: frames that the
     decoder flagged. errors: damage that ignore_errors passed over, undecodable: packets of the video among it, missing:
-    seconds at the end that the container states and that are not there. notes: what else was wrong, one line each.
+    seconds at the end that the container states and that are not there, absent: frames that its index has and that did
+    not come. notes: what else was wrong, one line each.
     Raises InputError, one line, for anything that is not a video that can be decoded.
 
     One thread at a time may use a reader. Reading the same file again with the same job gives the same frames
@@ -96,15 +97,15 @@ class Reader:
             self.dropped.append(f"alpha channel of the video (decoder {video.codec_context.name} does not give it)")
         self._whole_sound = {s.index for s in self.copied if s.type == "audio" and sound.encoded(self.job)}
         context = video.codec_context
-        # Threads over frames hold back as many frames as there are threads.
-        context.thread_type = "AUTO" if self.job.live is None else "SLICE"
-        context.thread_count = self.job.threads
+        demuxing.set_threads(self.job, context)
         demuxing.set_decoder_options(self.job, container, context)
         self._forced_rate = self._rate()
         self._span = span.span(self.job, container, self.order, self.time_base, self._forced_rate is not None)
         self._seek()
         self.shortest = demuxing.shortest(self.job, self.order) if self.job.shortest else None
-        self._packets = Packets(self.job, container, video, self.time_base, self._span, self._remedy, self.notes)
+        self._packets = Packets(
+            self.job, container, video, self.copied, self.time_base, self._span, self._remedy, self.notes
+        )
         self._decoder = Decoder(self.job, video, self.time_base, self._packets, self._forced_rate is not None)
         begin, asked = self._span.begin, self._span.asked
         self._items = self._read()
@@ -159,6 +160,11 @@ class Reader:
     def missing(self) -> float:
         """Seconds at the end that the container states and that are not there."""
         return self._packets.missing
+
+    @property
+    def absent(self) -> int:
+        """Frames that the container's index has and that did not come."""
+        return self._packets.absent
 
     @property
     def _container(self) -> InputContainer:
