@@ -56,7 +56,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("f",), "file", "container format, instead of guessing it", "main", "fmt", dest="format"),
     Flag(("y",), "global", "overwrite the output without asking", "main", dest="overwrite", const=True),
     Flag(("n",), "global", "never overwrite the output", "main", dest="overwrite", const=False),
-    Flag(("c:v", "c", "codec:v", "codec", "vcodec"), "output", "video encoder (libx264 for mp4, mov, mkv); -c copy "
+    Flag(("c:v", "c", "codec:v", "codec", "vcodec"), "output", "video encoder (libx264 for mp4, mov, mkv and, "
+         "unlike ffmpeg, ts, since MPEG-2 cannot show a picture between the ticks of its rate); -c copy "
          "copies everything but the video", "main", "codec", dest="codec"),
     Flag(("ss",), "file", "start at this time, to the frame; before the start (-1) the output begins so much later",
          "main", "time", values.start, "ss"),
