@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from anonfilter.errors import InputError
@@ -65,6 +66,16 @@ def large_composition_times(raw: bytearray) -> None:
         raw[at + 4 : at + 8] = struct.pack(">I", rng.randrange(1 << 24))
 
 
+def blank(raw: bytearray, name: bytes, skip: int) -> None:
+    start, end = box(raw, name, skip)
+    raw[start:end] = bytes(end - start)
+
+
+def unnamed(raw: bytearray, name: bytes) -> None:
+    start, _ = box(raw, name, -4)
+    raw[start : start + 4] = b"XXXX"
+
+
 def idx1(raw: bytearray) -> int:
     return raw.rfind(b"idx1")
 
@@ -81,7 +92,12 @@ INDEXES: dict[str, tuple[str, dict[str, Any], Callable[[bytearray], None]]] = {
     "ctts": ("a.mp4", {"options": B_FRAMES}, composition_times),
     "ctts of hours": ("a.mp4", {"options": B_FRAMES}, large_composition_times),
     "elst": ("a.mp4", {"options": B_FRAMES}, lambda r: noise(r, *box(r, b"elst", 4))),
+    "elst of nothing": ("a.mp4", {"options": B_FRAMES}, lambda r: blank(r, b"elst", 8)),
+    "stts": ("a.mp4", {"options": B_FRAMES}, lambda r: noise(r, *box(r, b"stts", 8))),
+    "mdhd": ("a.mp4", {"options": B_FRAMES}, lambda r: blank(r, b"mdhd", 4)),
+    "no mdhd": ("a.mp4", {"options": B_FRAMES}, lambda r: unnamed(r, b"mdhd")),
 }
+_WRONG_TIMES = ("ctts", "stts", "mdhd", "no mdhd")
 
 
 def make(clips: Any, tmp_path: Path, name: str) -> Path:
@@ -104,7 +120,7 @@ def test_a_damaged_index_stops_nothing(clips: Any, tmp_path: Path, name: str) ->
     assert len(clips.pictures(f"{path}.out.mkv")) == 100
 
 
-@pytest.mark.parametrize("name", [name for name in INDEXES if not name.startswith("ctts")])
+@pytest.mark.parametrize("name", [name for name in INDEXES if not name.startswith(_WRONG_TIMES)])
 def test_seeking_by_a_damaged_index_loses_no_frame(clips: Any, tmp_path: Path, name: str) -> None:
     path = make(clips, tmp_path, name)
     assert convert(path, ss=2.0).frames == 50
@@ -118,6 +134,73 @@ def test_a_sound_index_is_used(clips: Any, tmp_path: Path) -> None:
         assert reader.notes == []
         assert not reader._front
         reader.close()
+
+
+TABLES: dict[str, Callable[[bytearray], None]] = {
+    "no stts": lambda raw: unnamed(raw, b"stts"),
+    "stsz": lambda raw: noise(raw, *box(raw, b"stsz", 12)),
+    "no stsz": lambda raw: unnamed(raw, b"stsz"),
+    "stsc": lambda raw: noise(raw, *box(raw, b"stsc", 8)),
+    "no stsc": lambda raw: unnamed(raw, b"stsc"),
+    "no stco": lambda raw: unnamed(raw, b"stco"),
+    "stsd": lambda raw: noise(raw, *box(raw, b"stsd", 8)),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_that_an_mp4_cannot_be_read_without(clips: Any, tmp_path: Path, name: str) -> None:
+    """They alone tell where a picture begins, so there is no reading from front to back."""
+    path = clips.make(tmp_path / "a.mp4", frames=50, options=B_FRAMES)
+    raw = bytearray(path.read_bytes())
+    TABLES[name](raw)
+    path.write_bytes(raw)
+    for ignore in (False, True):
+        with pytest.raises(InputError, match=r"a\.mp4: .*cannot be read without its index \(moov\), which is damaged"):
+            convert(path, ignore_errors=ignore)
+    assert not list(tmp_path.glob("*.out*"))
+
+
+def test_an_mp4_without_moov_says_so(clips: Any, tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "a.mp4", frames=50)
+    raw = path.read_bytes()
+    path.write_bytes(raw[: raw.find(b"moov") - 4])
+    with pytest.raises(InputError, match=r"cut short before its index \(moov atom not found\)"):
+        convert(path, ignore_errors=True)
+
+
+def test_nothing_that_decodes_is_lost_at_the_end_of_a_cut_mp4(clips: Any, tmp_path: Path) -> None:
+    """The packet that is cut is the last one, and pictures of packets before it come out behind it."""
+    how = {"options": {"preset": "veryfast", "bf": "2", "b-adapt": "0"}, "muxer_options": {"movflags": "faststart"}}
+    path = clips.make(tmp_path / "a.mp4", frames=60, **how)
+    with av.open(str(path)) as file:
+        packets = [p for p in file.demux(video=0) if p.size]
+        last = packets[40]
+    path.write_bytes(path.read_bytes()[: last.pos + last.size // 2])
+    with pytest.raises(InputError, match=r"cut short.*ignore_err"):
+        convert(path)
+    report = convert(path, ignore_errors=True)
+    assert report.frames + report.undecodable == 41
+    assert report.undecodable == 1
+    assert report.absent == 60 - 41
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "prores_ks"])
+def test_a_picture_with_flipped_bytes_is_an_error_by_default(clips: Any, tmp_path: Path, codec: str) -> None:
+    pix_fmt = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
+    path = clips.make(tmp_path / "a.mkv", frames=30, size=(320, 240), codec=codec, pix_fmt=pix_fmt)
+    with av.open(str(path)) as file:
+        packet = [p for p in file.demux(video=0) if p.size][20]
+        raw, data = bytearray(path.read_bytes()), bytes(packet)
+    at = raw.find(data)
+    for i in range(at + len(data) // 3, at + len(data) - 8, 7):
+        raw[i] ^= 0x5A
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"a\.mkv: the picture at 0\.\d+ s is damaged, .*-err_detect ignore_err"):
+        convert(path)
+    assert not list(tmp_path.glob("*.out*"))
+    report = convert(path, ignore_errors=True)
+    assert report.frames == 30
+    assert report.corrupt >= 1
 
 
 def test_the_report_says_that_the_index_was_damaged(clips: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import av.error
 from av.container import InputContainer
 
 from anonfilter.errors import InputError
-from anonfilter.io import logs, pipes
+from anonfilter.io import boxes, logs, pipes
 from anonfilter.job import Job
 
 # Tags may hold any bytes, and must not stop a run: PyAV 19 reads them this way by itself.
@@ -49,6 +49,9 @@ _DEMUXER_OPTIONS = frozenset(
     ]
 )  # fmt: skip
 
+
+INDEX = "an MP4 cannot be read without its index (moov), which is damaged: a repair tool may make it anew"
+"""What to say where the sample tables of an MP4 or MOV lead nowhere: nothing else tells where a picture begins."""
 
 _PATIENCE = 15.0
 """Seconds without anything from a network after which a stream is given up."""
@@ -110,15 +113,25 @@ def open_input(job: Job, more: dict[str, str] | None = None) -> InputContainer:
             why = logs.reason(error, said)
             if "moov atom not found" in why:
                 raise InputError(f"{name}: not a video, or an MP4 cut short before its index ({why})") from error
-            raise InputError(f"{name}: not a video: {why}") from error
+            raise InputError(f"{name}: not a video: {why}{_without_index(name)}") from error
         except PermissionError as error:
             raise InputError(f"{name}: Permission denied") from error
         except av.error.FFmpegError as error:
-            raise InputError(f"{name}: cannot be opened: {logs.reason(error, said)}") from error
+            why = logs.reason(error, said)
+            raise InputError(f"{name}: cannot be opened: {why}{_without_index(name)}") from error
     if job.input_format is None and container.format.name in TEXT_ART:
         container.close()
         raise InputError(f"{name}: not a video but text")
     return container
+
+
+def _without_index(name: str) -> str:
+    """What to add to a message where a file that begins like an MP4 cannot be opened."""
+    path = path_of(name)
+    if is_url(name) or not os.path.isfile(path):
+        return ""
+    with open(path, "rb") as file:
+        return f"; {INDEX}" if boxes.is_boxes(file.read(16)) else ""
 
 
 def set_threads(job: Job, context: Any) -> None:

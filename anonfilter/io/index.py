@@ -90,9 +90,10 @@ def edits(video: Any) -> Remedy:
     """
     entries = [] if video is None else list(video.index_entries)
     kept = [entry.timestamp for entry in entries if not entry.is_discard]
-    if len(kept) >= len(entries) - len(kept) or not video.duration or not video.time_base:
+    if len(kept) >= len(entries) - len(kept):
         return SOUND
-    span = (kept[-1] - kept[0]) * video.time_base if kept else 0
-    if span + 1 >= video.duration * video.time_base:
+    span = (kept[-1] - kept[0]) * video.time_base if kept and video.time_base else 0
+    # Without a duration its header is damaged, and so is what the edits of that clock leave.
+    if (video.duration or 0) > 0 and video.time_base and span + 1 >= video.duration * video.time_base:
         return SOUND
     return Remedy({"ignore_editlist": "1"}, None, "edit list and composition times disagree: the edit list is left out")

@@ -129,7 +129,8 @@ class Reader:
                 return
         if begin is not None and self._packets.seen:
             raise InputError(f"{self.name}: no frame at or after -ss {asked:g} (is it behind the end?)")
-        raise InputError(f"{self.name}: no frame of its video could be decoded")
+        lost = "mov" in container.format.name and not self._packets.taken
+        raise InputError(f"{self.name}: no frame of its video could be decoded{f': {demuxing.INDEX}' if lost else ''}")
 
     @property
     def range(self) -> tuple[Fraction | None, Fraction | None]:
