@@ -43,6 +43,7 @@ class Watch:
     _crops: dict[int, CropDetector] = field(default_factory=dict)
     _new: list[Box] = field(default_factory=list)
     _dismissed: list[Box] = field(default_factory=list)
+    _known: list[Box] = field(default_factory=list)
 
     def close(self) -> None:
         """Free the nets."""
@@ -84,18 +85,22 @@ class Watch:
 
     def _confirmed(self, found: Iterable[Detection], frame: Frame, stream: StreamInfo) -> list[Detection]:
         """What a magnified look is sure of where the whole look was not: far objects are at the end of what it can
-        see. What was not confirmed is not asked about at the next look."""
+        see. What was not confirmed is not asked about at the next look, nor what is where the last one was sure: that is for
+        redetect, which knows the way between."""
         assert self.glances is not None
         thresh = self.sightings.thresh
         sure = [item for item in found if item.score >= thresh]
         doubtful = sorted((item for item in found if item.score < thresh), key=lambda item: -item.score)
         asked = 0
         dismissed, self._dismissed = self._dismissed, []
+        known, self._known = self._known, [item.box for item in sure]
         out: list[Detection] = []
         for item in doubtful:
             if item.cls not in self.classes or any(overlap(item.box, other.box) > 0 for other in (*sure, *out)):
                 continue
             if any(overlap(item.box, box) >= _SAME for box in dismissed):
+                continue
+            if any(overlap(item.box, box) > 0 for box in known):
                 continue
             chosen = self.glances.around(item.box)
             if chosen is None or asked == _DOUBTS:
@@ -110,6 +115,7 @@ class Watch:
                 out.append(max(again, key=lambda other: other.score))
             else:
                 self._dismissed.append(item.box)
+        self._known += [item.box for item in out]
         return out
 
     def _crop(self, side: int) -> CropDetector:

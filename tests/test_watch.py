@@ -151,6 +151,18 @@ def test_doubts_cost_little() -> None:
     assert net.squares == []
 
 
+def test_a_known_object_that_fades_is_left_to_redetect() -> None:
+    """It knows the way between the sightings around it, and widens that instead of bending it."""
+    net = Doubting({0: [at(900, side=20)], 5: [at(905, side=20)], 9: [at(905, side=20)]}, 0.5, 0.5)
+    item = watch(net)
+    item.look(Picture(0), STREAM)  # type: ignore[arg-type]
+    net.score = 0.3
+    item.look(Picture(5), STREAM)  # type: ignore[arg-type]
+    assert net.squares == []
+    item.look(Picture(9), STREAM)  # type: ignore[arg-type]
+    assert [n for n, _ in net.squares] == [9], "the look before was not sure any more"
+
+
 def test_many_disagreements_ask_for_a_whole_look() -> None:
     net = Net({0: [at(x, y) for x in (0, 600, 1200, 1800) for y in (0, 900)], 8: []})
     item = watch(net)
