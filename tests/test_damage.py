@@ -4,7 +4,9 @@ index that lies stops nothing."""
 from __future__ import annotations
 
 import random
+import shutil
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from anonfilter.io.reader import Reader
 from anonfilter.job import Job, Report
 from anonfilter.run import run
 
+FFMPEG = shutil.which("ffmpeg")
 CUES = bytes.fromhex("1c53bb6b")
 ZONE = "zone=w=48:h=48,fill"
 B_FRAMES = {"preset": "veryfast", "bf": "2", "b-adapt": "0", "g": "10"}
@@ -201,6 +204,56 @@ def test_a_picture_with_flipped_bytes_is_an_error_by_default(clips: Any, tmp_pat
     report = convert(path, ignore_errors=True)
     assert report.frames == 30
     assert report.corrupt >= 1
+
+
+def overwritten(clips: Any, path: Path, number: int, **how: Any) -> None:
+    """A clip of 40 pictures of whose packet of that number nothing can be decoded."""
+    clips.make(path, frames=40, **how)
+    with av.open(str(path)) as file:
+        data = [bytes(p) for p in file.demux(video=0) if p.size][number]
+    raw = bytearray(path.read_bytes())
+    at = raw.rfind(data)
+    raw[at + 6 : at + len(data)] = bytes(255 * (i % 2) for i in range(len(data) - 6))
+    path.write_bytes(raw)
+
+
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none:bframes=2:keyint=10"}
+SILENT: dict[str, tuple[int, dict[str, Any]]] = {
+    "h264 at the end": (39, {"options": {"preset": "veryfast", "bf": "2", "b-adapt": "0"}}),
+    "ffv1 at the end": (39, {"codec": "ffv1"}),
+    "hevc": (24, {"codec": "libx265", "options": X265}),
+    "hevc at the end": (39, {"codec": "libx265", "options": X265}),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_no_picture_is_lost_without_a_word(clips: Any, tmp_path: Path, name: str) -> None:
+    """HEVC's decoder leaves pictures out, and PyAV what stands behind an error at the end: no exception says so."""
+    number, how = SILENT[name]
+    path = tmp_path / "a.mkv"
+    overwritten(clips, path, number, **how)
+    with pytest.raises(InputError, match=r"a\.mkv: \d+ pictures? cannot be decoded, the first at .*ignore_err"):
+        convert(path)
+    assert not list(tmp_path.glob("*.out*"))
+    report = convert(path, ignore_errors=True)
+    assert report.frames < 40
+    assert report.frames + report.undecodable == 40
+    Path(f"{path}.out.mkv").unlink()
+    assert convert(path, t=0.4).frames == 10  # what is asked for is whole
+
+
+@pytest.mark.skipif(FFMPEG is None, reason="no ffmpeg to make the clip with")
+def test_packets_that_are_no_pictures_are_not_lost(tmp_path: Path) -> None:
+    """VP8's alternative references are packets that nobody sees."""
+    path = tmp_path / "a.webm"
+    for number, out in ((1, ["-f", "null", "-"]), (2, [str(path)])):
+        coder = ["-c:v", "libvpx", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-b:v", "300k", "-pass", str(number)]
+        source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=4"]
+        subprocess.run([str(FFMPEG), "-v", "error", *source, *coder, *out], check=True, cwd=tmp_path)
+    with av.open(str(path)) as file:
+        assert sum(bool(p.size) for p in file.demux(video=0)) > 100
+    report = convert(path)
+    assert (report.frames, report.notes) == (100, [])
 
 
 def test_the_report_says_that_the_index_was_damaged(clips: Any, tmp_path: Path) -> None:

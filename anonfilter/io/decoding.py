@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from anonfilter.errors import InputError
 from anonfilter.frame import Frame, StreamInfo
-from anonfilter.io import demuxing, left, logs
+from anonfilter.io import demuxing, left, logs, lost
 from anonfilter.io.clock import rescale
 from anonfilter.io.fields import deinterlaces
 from anonfilter.io.packets import Packets
@@ -35,6 +35,7 @@ class Decoder:
         self.dropped: list[str] = []
         self.corrupt = self.undecodable = 0
         self._decoded = 0
+        self._awaited = lost.Awaited()
         self._guess: int | None = None
 
     def decode(self, packet: Packet[Any] | None) -> list[VideoFrame]:
@@ -44,8 +45,11 @@ class Decoder:
             if not self._packets.taken and not self.job.keep_metadata:
                 self.dropped += left.of_picture(bytes(packet))
             self._packets.taken += 1
+            self._awaited.sent(packet)
         try:
             pictures: list[VideoFrame] = self._video.decode(packet)
+            for picture in pictures:
+                self._awaited.came(picture)
             return pictures
         except EOFError:
             return []
@@ -57,6 +61,25 @@ class Decoder:
                 ) from error
             self.undecodable += 1
             return []
+
+    def check_complete(self, options: dict[str, str], begin: int | None, end: int | None) -> None:
+        """At the end: whether pictures from begin on and before end were lost without an error. options: with which
+        libavformat reads the file. Raises InputError, or counts them with ignore_errors."""
+        if self._forced or self.job.live is not None or demuxing.is_url(self.name) or demuxing.read_once(self.name):
+            return
+        silent = self._awaited.lost(begin, end)
+        gone = lost.undecodable(self.job, options, self._video.index, silent) if silent else silent
+        if (rest := len(silent) - len(gone)) and self._video.codec_context.name == "hevc":
+            # Nothing complains where damage made of a picture what decoders have to skip. Other codecs have such
+            # packets in healthy files.
+            self._packets.note(f"{rest} packet{'s' * (rest > 1)} of the video gave no picture")
+        if gone and not self.job.ignore_errors:
+            at = float(gone[0] * self._time_base - self._packets.zero)
+            raise InputError(
+                f"{self.name}: {len(gone)} picture{'s' * (len(gone) > 1)} cannot be decoded, the first at {at:.3f} s "
+                "(-err_detect ignore_err goes on)"
+            )
+        self.undecodable = max(self.undecodable, len(gone))
 
     def time(self, picture: VideoFrame) -> int:
         """The picture's pts, or a guess where the file has none: its dts, else one frame after the last."""

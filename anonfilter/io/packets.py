@@ -62,6 +62,15 @@ class Packets:
         """Where reading stands, for a message."""
         return f"{float(self.last - self._span.zero):.3f} s"
 
+    @property
+    def zero(self) -> Fraction:
+        """Where times of messages count from, in seconds of the file's timestamps."""
+        return self._span.zero
+
+    def note(self, line: str) -> None:
+        """Add a line to the notes."""
+        self._notes.append(line)
+
     def digest(self) -> str:
         """sha256, in hexadecimal, over the video packets of the requested range so far."""
         return self._hash.hexdigest()

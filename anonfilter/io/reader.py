@@ -219,7 +219,7 @@ class Reader:
                 continue
             if done:
                 if self._copies_done(packet):
-                    return
+                    break
                 continue
             for frame in decoder.decode(packet):
                 pts = decoder.time(frame)
@@ -237,6 +237,7 @@ class Reader:
                 n += 1
         if not done:
             self._packets.check_complete()
+        decoder.check_complete(self._remedy.options, keep_from, stop_at if done else None)
 
     # -- streams to copy --
 
