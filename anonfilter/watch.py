@@ -85,8 +85,8 @@ class Watch:
 
     def _confirmed(self, found: Iterable[Detection], frame: Frame, stream: StreamInfo) -> list[Detection]:
         """What a magnified look is sure of where the whole look was not: far objects are at the end of what it can
-        see. What was not confirmed is not asked about at the next look, nor what is where the last one was sure: that is for
-        redetect, which knows the way between."""
+        see. What was not confirmed is not asked about at the next look, nor what is where the last one was sure: that
+        is for redetect, which knows the way between."""
         assert self.glances is not None
         thresh = self.sightings.thresh
         sure = [item for item in found if item.score >= thresh]
