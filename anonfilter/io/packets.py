@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -28,7 +28,7 @@ _RETRIES = 100
 class Packets:
     """Packets of every stream of an input, in its order. Iterating gives each, and None at the end.
 
-    video: the stream that is worked on, others: those that are copied. time_base: the video's ticks. remedy: how to
+    video: the stream that is worked on. time_base: the video's ticks. remedy: how to
     read around a damaged index. seen: where each stream's packets end so far, by its index, and last: where the newest
     packet begins, in seconds of the file's timestamps. taken: packets of the video that a decoder was given, which its
     owner counts. places: damage that ignore_errors passed over, missing: seconds at the end that the container states
@@ -41,7 +41,6 @@ class Packets:
         job: Job,
         container: InputContainer,
         video: Any,
-        others: Sequence[Any],
         time_base: Fraction,
         span: Span,
         remedy: Remedy,
@@ -50,7 +49,6 @@ class Packets:
         self.job, self.name = job, job.input
         self._container, self._video, self._time_base = container, video, time_base
         self._span, self._remedy, self._notes = span, remedy, notes
-        self._others = others
         self._hash = hashlib.sha256()
         self.seen: dict[int, Fraction] = {}
         self.last: Fraction = span.begin or Fraction(0)
@@ -166,10 +164,10 @@ class Packets:
         reached = self.seen.get(video.index)
         if reached is None or demuxing.live(self.name):
             return
-        if container.format.name == "mpegts" and not demuxing.is_url(self.name) and not demuxing.read_once(self.name):
-            used = {stream.id for stream in (video, *self._others)}
-            if why := transport.cut(demuxing.path_of(self.name), used):
-                self._cut(f"the transport stream is cut short: {why}")
+        file = not demuxing.is_url(self.name) and not demuxing.read_once(self.name)
+        # Captures end anywhere: a last piece of sound that is not whole says nothing.
+        if file and container.format.name == "mpegts" and (why := transport.cut(demuxing.path_of(self.name), {video.id})):
+            self._cut(f"the transport stream is cut short: {why}")
         if self.places and begin is None and end is None:
             known = len(video.index_entries) if "mov" in container.format.name else video.frames
             self.absent = max(0, known - self.taken)

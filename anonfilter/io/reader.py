@@ -104,7 +104,7 @@ class Reader:
         self._seek()
         self.shortest = demuxing.shortest(self.job, self.order) if self.job.shortest else None
         self._packets = Packets(
-            self.job, container, video, self.copied, self.time_base, self._span, self._remedy, self.notes
+            self.job, container, video, self.time_base, self._span, self._remedy, self.notes
         )
         self._decoder = Decoder(self.job, video, self.time_base, self._packets, self._forced_rate is not None)
         begin, asked = self._span.begin, self._span.asked
