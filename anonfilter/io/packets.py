@@ -164,10 +164,11 @@ class Packets:
         reached = self.seen.get(video.index)
         if reached is None or demuxing.live(self.name):
             return
-        file = not demuxing.is_url(self.name) and not demuxing.read_once(self.name)
-        # Captures end anywhere: a last piece of sound that is not whole says nothing.
-        if file and container.format.name == "mpegts" and (why := transport.cut(demuxing.path_of(self.name), {video.id})):
-            self._cut(f"the transport stream is cut short: {why}")
+        if container.format.name == "mpegts" and not demuxing.is_url(self.name) and not demuxing.read_once(self.name):
+            # Captures end anywhere: a last piece of sound that is not whole says nothing.
+            why = transport.cut(demuxing.path_of(self.name), {video.id})
+            if why:
+                self._cut(f"the transport stream is cut short: {why}")
         if self.places and begin is None and end is None:
             known = len(video.index_entries) if "mov" in container.format.name else video.frames
             self.absent = max(0, known - self.taken)
