@@ -65,7 +65,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("to",), "file", "stop at this time", "main", "time", values.seconds, "to"),
     Flag(("t",), "file", "stop after this much; 0 is an error, where ffmpeg makes a file without frames",
          "main", "duration", values.seconds, "t"),
-    Flag(("fs",), "output", "write no more once the file is larger than this", "main", "bytes", values.limit,
+    Flag(("fs",), "output", "take no more pictures once the file is larger than this; what the encoder "
+         "holds by then comes on top", "main", "bytes", values.limit,
          "limit_size"),
     Flag(("stream_loop",), "input", "read the file so often again, with times that go on; -1: without end (with -t). "
          "Not with -ss of the input", "main", "count", values.loops, "stream_loop"),

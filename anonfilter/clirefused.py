@@ -74,7 +74,7 @@ OTHERS: tuple[Other, ...] = (
     Other(("ignore_unknown", "copy_unknown"), "advanced", "unknown streams are never copied", 0),
     Other(("filter_threads", "filter_buffered_frames"), "advanced", "use -threads"),
     Other(("xerror",), "advanced", "always so: an error ends the run", 0),
-    Other(("abort_on",), "advanced", "always so: an output without frames is an error", 1),
+    Other(("abort_on",), "advanced", "always so: an output without pictures is an error", 1),
     Other(("max_error_rate",), "advanced", "an error ends the run unless -err_detect ignore_err is given"),
     Other(("max_muxing_queue_size", "muxing_queue_data_threshold", "thread_queue_size"), "advanced",
           "queues are as long as they need to be", 1),

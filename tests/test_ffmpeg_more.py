@@ -161,6 +161,30 @@ def test_loops_with_sound(sound: str, clips_of: Callable[[str], str], tmp_path: 
         assert own[-1] == pytest.approx(3 * turn + 1.7, abs=0.06)
 
 
+@pytest.mark.parametrize("sound", ["copy", "pcm_s16le"])
+def test_loops_keep_all_of_sound_as_long_as_the_picture(
+    sound: str, clips_of: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Packets of a turn that wait for the writer outlive the turn's file."""
+
+    def heard(path: Path) -> float:
+        """Packets of sound that is copied, seconds of other."""
+        with av.open(str(path)) as file:
+            packets = [p for p in file.demux(audio=0) if p.size]
+            if sound == "copy":
+                return len(packets)
+            return float(sum((p.duration or 0) * p.time_base for p in packets))
+
+    lengths = []
+    for turns in ("0", "3", "3"):
+        out = tmp_path / "o.mkv"
+        how = ["-y", "-stream_loop", turns, "-i", clips_of("even.mkv"), "-vf", "null", "-c:v", "ffv1", "-c:a", sound]
+        assert run(*how, str(out)) == 0
+        lengths.append(heard(out))
+    assert lengths[0] > 1
+    assert lengths[1:] == [pytest.approx(4 * lengths[0], abs=0.05)] * 2
+
+
 def test_loops_in_two_passes(
     clips_of: Callable[[str], str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -254,6 +278,39 @@ def test_bitstream_filters_of_sound(codec: str, clips_of: Callable[[str], str], 
     changed = [n for n, (a, b) in enumerate(zip(plain, noisy, strict=True)) if a != b]
     assert changed == [n for n, (a, b) in enumerate(zip(plain, theirs, strict=True)) if a != b]
     assert changed == list(range(1, len(plain), 3))
+
+
+@pytest.mark.parametrize("ending", ["mkv", "avi"])
+def test_bitstream_filters_of_sound_from_another_container(
+    ending: str, clips_of: Callable[[str], str], tmp_path: Path
+) -> None:
+    """A codec's tag is the container's own."""
+    made("-i", clips_of("even.mkv"), "-c:v", "copy", "-c:a", "aac", str(tmp_path / "a.mp4"))
+    out = tmp_path / f"o.{ending}"
+    assert run("-i", str(tmp_path / "a.mp4"), "-vf", "null", "-bsf:a", "null", str(out)) == 0
+    with av.open(str(tmp_path / "a.mp4")) as before, av.open(str(out)) as after:
+        assert [bytes(p) for p in after.demux(audio=0)] == [bytes(p) for p in before.demux(audio=0)]
+
+
+def test_a_chain_that_leaves_no_picture(
+    clips_of: Callable[[str], str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    how = ["-i", clips_of("even.mkv"), "-vf", "null", "-bsf:v", "noise=drop=1"]
+    assert run(*how, str(tmp_path / "o.mkv")) == 1
+    assert "left no picture" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_pass_with_more_pictures(
+    clips_of: Callable[[str], str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    how = ["-i", clips_of("even.mkv"), "-vf", "null", "-an", "-c:v", "libx264", "-b:v", "100k",
+           "-passlogfile", str(tmp_path / "log")]  # fmt: skip
+    assert run(*how, "-frames:v", "20", "-pass", "1", "-f", "null", "-") == 0
+    capfd.readouterr()
+    assert run(*how, "-pass", "2", str(tmp_path / "o.mp4")) == 1
+    assert "log-0.log has 20 pictures and there are more" in capfd.readouterr().err
+    assert not list(tmp_path.glob("o.mp4*"))
 
 
 def test_two_passes_of_the_encoder(clips_of: Callable[[str], str], tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_an_encoder_is_at_rest_before_it_is_freed(noise: Path, tmp_path: Path, m
     abort = Writer.abort
 
     def look(self: Writer) -> None:
-        unfinished, video = not self._finished, self._video
+        unfinished, video = not self._finished, self._layout.video
         abort(self)
         if unfinished and video is not None:
             with pytest.raises(EOFError):  # it was drained

@@ -347,6 +347,15 @@ def _pass(encoder: str, options: dict[str, str], job: Job) -> None:
     options.setdefault("stats", name)
 
 
+def first_pass(job: Job) -> int | None:
+    """How many pictures the first pass had, for the second; None without one. x264 reads behind the end of its tables
+    for one more."""
+    if not job.encoding_pass & 2:
+        return None
+    with open(f"{job.pass_file}-0.log", errors="replace") as log:
+        return sum(line.startswith("in:") for line in log)
+
+
 def _quiet(encoder: str, options: dict[str, str]) -> None:
     """Keep encoders that write to stderr by themselves from telling more than warnings."""
     if encoder == "libx265":

@@ -100,7 +100,10 @@ class Looped(Reader):
         return replace(frame, n=n, pts=pts, t=float((pts - self._span.zero_ticks) * self.time_base))
 
     def _later(self, packet: Packet[Any], shift: Fraction) -> Packet[Any] | None:
-        """The packet at its time in this turn; None behind the end."""
+        """The packet at its time in this turn, of the first turn's stream: that of its own is closed before the writer
+        asks for it. None behind the end."""
+        assert self.container is not None
+        packet.stream = self.container.streams[packet.stream.index]
         ticks = rescale(shift, Fraction(packet.time_base))
         packet.pts = None if packet.pts is None else packet.pts + ticks
         packet.dts = None if packet.dts is None else packet.dts + ticks
@@ -126,7 +129,8 @@ class Looped(Reader):
 
     def close(self) -> None:
         """See Reader."""
-        super().close()
+        if hasattr(self, "container"):  # else it was refused before
+            super().close()
         current: Reader | None = getattr(self, "_current", None)
         if current is not None:
             current.close()

@@ -81,7 +81,7 @@ class Timing:
 
     def wants(self, time: Fraction | None, frames: int, size: int) -> bool:
         """Whether -ss, -to, -t, -shortest, -frames:v and -fs leave a frame at that time, in seconds of the source, when
-        so many were written, and so many bytes."""
+        so many were written, and so many bytes. -fs leaves the first one, as ffmpeg's does."""
         clock = self.clock
         if self.done or (time is not None and clock.begin is not None and time < clock.begin):
             return False
@@ -89,7 +89,7 @@ class Timing:
             self.done = True
             return False
         most, limit = self._job.frames, self._job.limit_size
-        if (most is not None and frames >= most) or (limit is not None and size >= limit):
+        if (most is not None and frames >= most) or (limit is not None and frames and size >= limit):
             # Sound ends there, too.
             self.done = True
             if time is not None:

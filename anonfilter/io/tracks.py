@@ -152,7 +152,7 @@ def _audio(
     if not _refused_by_ts(muxer, name) and _try(container, source, job):
         anew = "aac" if "aac" in container.supported_codecs else _usual(default)
         copy = Copy(_template(container, source), clock, anew=anew)
-        return (copy if not text else Filtered(copy, Bitstream("-bsf:a", text, source, copy.stream))), ""
+        return (copy if not text else Filtered(copy, Bitstream("-bsf:a", text, copy.stream, copy.stream))), ""
     other = _usual(default)
     encode = f"encode it with -c:a {other}, " if other else ""
     raise OutputError(

@@ -48,6 +48,8 @@ class Writer:
         self.dropped: list[str] = []
         self.notes: list[str] = []
         self.frames = 0
+        self._coded = 0  # packets of pictures that the muxer was given
+        self._known: int | None = None  # pictures of -pass 1, for -pass 2
         self._payload = 0  # bytes that the muxer was given: for -fs, where the output is no file
         self._shown: Any = None
         self.quantizer = -1.0
@@ -143,6 +145,7 @@ class Writer:
             layout.build(self._layout, container, job, self.muxer, self.codec, stream, self._timing, self._reader)
             self.dropped += self._layout.dropped
             self._strip()
+            self._known = encoding.first_pass(job)
             early, self._early = self._early, []
             for packet in early:
                 self.mux(packet)
@@ -197,6 +200,12 @@ class Writer:
                 forced = keys.wants(picture.pts * picture.time_base, picture.key_frame and picture is not self._shown)
                 picture.pict_type = PictureType.I if forced else PictureType.NONE
                 self._shown = picture
+            if self._known is not None and self.frames >= self._known:
+                log = f"{self.job.pass_file}-0.log"
+                raise OutputError(
+                    f"{self.job.output}: {log} has {self._known} pictures and there are more: run -pass 1 with the "
+                    "same input and graph"
+                )
             self._send(frame.av, frame.t)
             self.frames += 1
 
@@ -222,6 +231,7 @@ class Writer:
         assert container is not None
         for item in ([] if packet is None else [packet]) if chain is None else chain.feed(packet):
             self._payload += item.size
+            self._coded += 1
             container.mux_one(item)
 
     def _stripped(self, packet: Any) -> Any:
@@ -257,7 +267,8 @@ class Writer:
                     container.mux_one(packet)
                 except (av.error.FFmpegError, ValueError) as error:
                     kind = track.stream.type
-                    how = {"audio": " (-an leaves it out)", "subtitle": " (-sn leaves it out)"}.get(kind, "")
+                    audio = " (-c:a aac encodes what still decodes, -an leaves it out)"
+                    how = {"audio": audio, "subtitle": " (-sn leaves it out)"}.get(kind, "")
                     what = f"{kind} stream #{track.stream.index} cannot be written{how}"
                     raise self._failed(what, error, said) from error
 
@@ -278,6 +289,8 @@ class Writer:
             for frame, due in self._timing.rest():
                 self._encode(frame, due)
             self._send(None, None)
+            if not self._coded:
+                raise OutputError(f"{self.job.output}: -bsf:v left no picture: nothing is written")
             for track in self._layout.tracks.values():
                 self._put(track.flush(), track)
             with logs.captured() as said:
