@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from anonfilter import clivalues as values
+from anonfilter.values import not_negative
 
 Where = Literal["global", "input", "output", "file"]
 Section = Literal["generic", "main", "video", "audio", "subtitle", "advanced", "own"]
@@ -72,9 +73,9 @@ FLAGS: tuple[Flag, ...] = (
          "Not with -ss of the input", "main", "count", values.loops, "stream_loop"),
     Flag(("re",), "input", "read at the pace of the times, as a camera would", "main", dest="readrate", const=1.0),
     Flag(("readrate",), "input", "read at so many times the pace of the times; 0: as fast as it can be", "main",
-         "speed", values.pace, "readrate"),
+         "speed", not_negative, "readrate"),
     Flag(("readrate_initial_burst",), "input", "seconds to read at once before -re or -readrate", "main", "seconds",
-         values.pace, "readrate_burst"),
+         not_negative, "readrate_burst"),
     Flag(("disposition",), "output", "what the stream is for: default+forced, +x adds, -x takes away, 0: nothing "
          "(-disposition:a:1 default)", "main", "flags", values.disposition, "dispositions", many=True, spec=True),
     Flag(("metadata",), "output", "set a tag of the output, or of a stream (-metadata:s:a:0 language=eng); an empty "

@@ -51,17 +51,6 @@ def loops(text: str) -> int:
     return count(text)
 
 
-def pace(text: str) -> float:
-    """A number that is not negative."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e6:
-        raise ValueError(f"'{text}' is not a number from 0")
-    return value
-
-
 def quarter(text: str) -> float:
     """Degrees, whole quarter turns."""
     try:

@@ -164,3 +164,14 @@ def parse_time(text: str) -> float:
     if fraction:
         micros += int(fraction[1:].ljust(6, "0")[:6] or 0) * scale // 1_000_000
     return (-micros if sign else micros) / 1_000_000
+
+
+def not_negative(text: str) -> float:
+    """A number from 0 to a million. Raises ValueError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise ValueError(f"'{text}' is not a number from 0")
+    return value

@@ -28,9 +28,9 @@ _RETRIES = 100
 class Packets:
     """Packets of every stream of an input, in its order. Iterating gives each, and None at the end.
 
-    video: the stream that is worked on. time_base: the video's ticks. remedy: how to
-    read around a damaged index. seen: where each stream's packets end so far, by its index, and last: where the newest
-    packet begins, in seconds of the file's timestamps. taken: packets of the video that a decoder was given, which its
+    video: the stream that is worked on. time_base: the video's ticks. remedy: how to read around a damaged index.
+    seen: where each stream's packets end so far, by its index, and last: where the newest packet begins, in seconds of
+    the file's timestamps. taken: packets of the video that a decoder was given, which its
     owner counts. places: damage that ignore_errors passed over, missing: seconds at the end that the container states
     and that are not there, absent: frames that its index has and that did not come. notes: gets a line for what else
     was wrong. Raises InputError where libavformat finds damage, unless the job has ignore_errors.

@@ -15,6 +15,7 @@ from anonfilter.frame import Frame
 from anonfilter.io.clock import rescale
 from anonfilter.io.reader import Reader
 from anonfilter.job import Job
+from anonfilter.values import not_negative
 
 _TRIES, _LONGEST = 8, 120.0
 """Attempts in a row, and seconds between two of them at most (ffmpeg's reconnect_delay_max)."""
@@ -170,9 +171,6 @@ def _number(job: Job, name: str, default: float) -> float:
     if text is None:
         return default
     try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 1e6:
-        raise InputError(f"-{name} {text}: not a number from 0")
-    return value
+        return not_negative(text)
+    except ValueError as error:
+        raise InputError(f"-{name}: {error}") from None
