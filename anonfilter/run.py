@@ -285,7 +285,8 @@ def _render(
     """The pass that writes the output."""
     stop = Stop()
     decoded: Channel[Any] = Channel(_QUEUE, stop)
-    ready: Channel[Any] = Channel(_QUEUE, stop)
+    # One look settles a dozen frames at a time. They stay in the ring until they are drawn, which bounds them.
+    ready: Channel[Any] = Channel(plan.ring_frames + _QUEUE, stop)
     drawn: Channel[Any] = Channel(_QUEUE if job.live is None else 1, stop)
     ring = FrameRing(plan.ring_frames, stop)
     head, stream = _head(plan, job)

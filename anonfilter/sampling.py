@@ -28,6 +28,10 @@ class Schedule(ABC):
         """Most frames from one look to the next."""
 
     @abstractmethod
+    def due(self, n: int, cut: bool) -> bool:
+        """Whether push() with the same would ask for a look."""
+
+    @abstractmethod
     def push(self, n: int, cut: bool) -> int:
         """Frame n = 0, 1, ... is there; cut: it begins a new shot. Returns the first frame that is not settled: a look
         at it may follow, or what was seen on it may be judged anew."""
@@ -60,11 +64,15 @@ class Every(Schedule):
         """See Schedule.gap."""
         return self._every
 
+    def due(self, n: int, cut: bool) -> bool:
+        """See Schedule.due."""
+        return cut or n % self._every == 0
+
     def push(self, n: int, cut: bool) -> int:
         """See Schedule.push."""
         if cut:
             self._look_at(n - 1)
-        if cut or n % self._every == 0:
+        if self.due(n, cut):
             self._look_at(n)
         self._seen = n
         return n + 1 - self.lookahead
@@ -113,13 +121,17 @@ class Auto(Schedule):
         """See Schedule.gap."""
         return self._most
 
+    def due(self, n: int, cut: bool) -> bool:
+        """See Schedule.due."""
+        return cut or self._anchor < 0 or n - self._anchor >= self._step
+
     def push(self, n: int, cut: bool) -> int:
         """See Schedule.push."""
         if cut or self._anchor < 0:
             self._close(n - 1)
             self._look_at(n)
             self._anchor, self._step = n, max(self._least, self._step // 2)
-        elif n - self._anchor >= self._step:
+        elif self.due(n, cut):
             self._close(n)
         self._seen = n
         return self._anchor

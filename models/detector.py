@@ -87,7 +87,7 @@ class Detector:
             for (width, height), inner in looks:
                 shape = (1, 3, height, width)
                 session = open_session(
-                    path, shapes={"": shape}, device=device, threads=threads, engine=engine
+                    path, shapes={"": shape}, any_size=kind.any_size, device=device, threads=threads, engine=engine
                 )
                 self._looks.append(_Look((width, height), inner, session, np.empty(shape, np.float32)))
         except BaseException:
@@ -184,7 +184,9 @@ class CropDetector:
         up = -(-side // kind.stride) * kind.stride
         size = (None if kind.any_size else _fixed(read_info(path).inputs[0].dims)) or (up, up)
         shape = (1, 3, size[1], size[0])
-        session = open_session(path, shapes={"": shape}, device=device, threads=threads, engine=engine)
+        session = open_session(
+            path, shapes={"": shape}, any_size=kind.any_size, device=device, threads=threads, engine=engine
+        )
         self.model, self._thresh, self._family = model, thresh, kind(model.classes, model.nms)
         self._tensor = _Look(size, None, session, np.empty(shape, np.float32))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, TypeVar
 
@@ -110,6 +111,7 @@ class Detect(PixelReader):
         super().__init__(opts, label)
         self._watches: list[Watch] = []
         self._rows: dict[str, Model] = {}
+        self._others: ThreadPoolExecutor | None = None
 
     def gap(self, stream: StreamInfo) -> int:
         """See RecordLane.gap."""
@@ -150,9 +152,16 @@ class Detect(PixelReader):
             self.close()
             raise ModelError(f"{self.label}: {error}") from None
         self._waiting: deque[FrameRecord] = deque()
+        # Each model goes its own way, so that nets which leave cores free can look at the same time.
+        nets = [self._threads(given, env) or available_cores() for given in self._resolved()]
+        if len(nets) > 1 and not env.threads and sum(nets) <= available_cores():
+            self._others = ThreadPoolExecutor(len(nets) - 1, "anonfilter-look")
 
     def close(self) -> None:
         """Free the nets."""
+        if self._others is not None:
+            self._others.shutdown()
+            self._others = None
         for watch in self._watches:
             watch.close()
         self._watches = []
@@ -164,13 +173,27 @@ class Detect(PixelReader):
             if watch.novelty is not None and record.picture is not None:
                 watch.novelty.add(record.n, record.picture)
         record.picture = None
-        return list(self._settled(min(watch.schedule.push(record.n, record.cut) for watch in self._watches)))
+        return list(self._settled(min(self._pushed(record.n, record.cut))))
 
     def flush(self) -> Iterable[FrameRecord]:
         """Look at the last frame."""
         for watch in self._watches:
             watch.schedule.flush()
         return list(self._settled(None))
+
+    def _pushed(self, n: int, cut: bool) -> list[int]:
+        """What the schedules say to a frame."""
+        pushes = [partial(watch.schedule.push, n, cut) for watch in self._watches]
+        due = [watch.schedule.due(n, cut) for watch in self._watches]
+        if self._others is None or sum(due) < 2:
+            return [push() for push in pushes]
+        first = due.index(True)
+        later = {i: self._others.submit(pushes[i]) for i in range(first + 1, len(due)) if due[i]}
+        try:
+            ends = {i: push() for i, push in enumerate(pushes) if i not in later}
+        finally:
+            wait(later.values())  # what fails closes the nets, and none may be at work then
+        return [*ends.values(), *(other.result() for other in later.values())]
 
     def _settled(self, end: int | None) -> Iterator[FrameRecord]:
         """Waiting records of frames before `end` (None: all), with what was seen on them."""
@@ -242,8 +265,11 @@ class Detect(PixelReader):
         """An option's value for one model: its own, else the filter's."""
         return self.opts.get("overrides", {}).get(given, {}).get(name, self.opts[name])
 
-    def _default_threads(self, given: str, env: Env) -> int:
-        """Threads of a net where the filter's own option says nothing; 0: one a core."""
+    def _threads(self, given: str, env: Env) -> int:
+        """Threads of a net; 0: one a core."""
+        own: int | None = self.opts["threads"]
+        if own is not None:
+            return own
         if env.threads or self._option(given, "every") == 1:
             return env.threads
         return max(1, available_cores() // 2)
@@ -262,11 +288,10 @@ class Detect(PixelReader):
             raise ModelError(
                 f"no class {', '.join(sorted(unknown))} in what {given} finds ({', '.join(row.classes)})"
             )
-        threads = self.opts["threads"]
         margin = option("margin")
         thresh = row.thresh if option("thresh") is None else option("thresh")
         nets = {
-            "threads": self._default_threads(given, env) if threads is None else threads,
+            "threads": self._threads(given, env),
             "engine": self.opts["engine"],
             "device": self.opts["device"] or env.device,
             "log": lambda line: env.log("info", line),

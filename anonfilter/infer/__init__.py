@@ -37,14 +37,16 @@ def open_session(
     path: str | Path,
     *,
     shapes: Mapping[str, tuple[int, ...]],
+    any_size: bool = False,
     device: str = "cpu",
     threads: int = 0,
     engine: str = "auto",
 ) -> Session:
-    """Load an ONNX file for tensors of fixed shapes.
+    """Load an ONNX file for tensors of certain shapes.
 
-    shapes: shape of each input that is to be fixed, by name ("" is the net's first input). device: "cpu"
-    ("cuda[:N]" is a seam). threads: 0 = as many as this process may use. engine: one of ENGINES. Raises
+    shapes: shape of each input that is to be fixed, by name ("" is the net's first input). any_size: the net takes
+    pictures of any size; an engine may then keep one copy of it for all that are open. device: "cpu" ("cuda[:N]" is a
+    seam). threads: 0 = as many as this process may use. engine: one of ENGINES. Raises
     ModelError, in one line, if the file is not a net, the engine is not installed or the device is not built.
     """
     if device != "cpu":
@@ -58,18 +60,20 @@ def open_session(
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from None
     count = threads or available_cores()
-    key = (hashlib.sha256(model).digest(), tuple(sorted(shapes.items())), engine, count)
-    return kept.session(key, lambda: _open(path, model, shapes, engine, count))
+    key = (hashlib.sha256(model).digest(), tuple(sorted(shapes.items())), any_size, engine, count)
+    return kept.session(key, lambda: _open(path, model, shapes, any_size, engine, count))
 
 
-def _open(path: str | Path, model: bytes, shapes: Mapping[str, tuple[int, ...]], engine: str, count: int) -> Session:
+def _open(
+    path: str | Path, model: bytes, shapes: Mapping[str, tuple[int, ...]], any_size: bool, engine: str, count: int
+) -> Session:
     if engine == "openvino":
         from anonfilter.infer.openvino import OpenVinoSession
 
         return OpenVinoSession(path, model, shapes, count)
     from anonfilter.infer.onnx import OnnxSession
 
-    return OnnxSession(path, model, shapes, count)
+    return OnnxSession(path, model, shapes, count, any_size)
 
 
 def choose_engine() -> str:

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from anonfilter.errors import ModelError
 from anonfilter.infer import Tensor, first_line
-from anonfilter.infer.onnxgraph import describe, rewrite
+from anonfilter.infer.onnxgraph import Shape, describe, rewrite
 
-_SMALL = 1 << 17
-"""Samples of a picture up to which a net's memory is given back after each run."""
+_shared: WeakValueDictionary[tuple[bytes, int], Any] = WeakValueDictionary()
+"""Nets that take pictures of any size, by file and threads, while somebody has them open."""
 
 
 class OnnxSession:
-    """A net in ONNX Runtime. See anonfilter.infer.Session."""
+    """A net in ONNX Runtime. See anonfilter.infer.Session.
+
+    any_size: it takes pictures of any size. All sizes then share one copy: a run opens CenterFace for four or five, and
+    each copy takes 10 to 40 MB and 40 ms.
+    """
 
     engine = "onnxruntime"
 
     def __init__(
-        self, path: str | Path, model: bytes, shapes: Mapping[str, tuple[int, ...]], threads: int
+        self,
+        path: str | Path,
+        model: bytes,
+        shapes: Mapping[str, tuple[int, ...]],
+        threads: int,
+        any_size: bool = False,
     ) -> None:
         # From 1.32 on the wheel collects telemetry and uploads it, unless this stands before the import. A tool for
         # footage that must not leave the house says nothing to anybody.
@@ -35,11 +45,14 @@ class OnnxSession:
         except ImportError:
             raise ModelError("onnxruntime is not installed: pip install onnxruntime") from None
         try:
-            first = describe(model).inputs[0].name
-            fixed = {name or first: shape for name, shape in shapes.items()}
-            self._session = ort.InferenceSession(
-                rewrite(model, fixed), _options(ort, threads, fixed), providers=["CPUExecutionProvider"]
-            )
+            if any_size:
+                key = (hashlib.sha256(model).digest(), threads)
+                self._session = _shared.get(key)
+                if self._session is None:
+                    free = {name: (*shape[:2], None, None) for name, shape in shapes.items()}
+                    self._session = _shared[key] = _opened(ort, model, free, threads)
+            else:
+                self._session = _opened(ort, model, shapes, threads)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
         except Exception as error:  # onnxruntime raises a dozen types of its own, without a common base
@@ -71,11 +84,15 @@ class OnnxSession:
         self._session = None
 
 
-def _options(ort: Any, threads: int, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+def _opened(ort: Any, model: bytes, shapes: Mapping[str, Shape], threads: int) -> Any:
+    """The engine's session."""
+    first = describe(model).inputs[0].name
+    fixed = {name or first: shape for name, shape in shapes.items()}
+    return ort.InferenceSession(rewrite(model, fixed), _options(ort, threads), providers=["CPUExecutionProvider"])
+
+
+def _options(ort: Any, threads: int) -> Any:
     options = ort.SessionOptions()
-    # An arena keeps what it once took. Nets for small tensors, of which a run opens several, do without: for CenterFace
-    # at 160, 192 and 320 samples together 51 MB are resident instead of 88.
-    options.enable_cpu_mem_arena = any(math.prod(shape[2:]) > _SMALL for shape in shapes.values())
     options.log_severity_level = 3
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL

@@ -17,6 +17,9 @@ from anonfilter.errors import ModelError
 Dim = int | str | None
 """A dimension: its value, the name of a free one, or None where the file says nothing."""
 
+Shape = tuple[int | None, ...]
+"""Of a tensor; None for a dimension that is free."""
+
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_VALUE_INFO, _GRAPH_SPARSE = 5, 11, 12, 13, 15
 _TENSOR_NAME = 8
@@ -82,12 +85,12 @@ def describe(model: bytes) -> GraphInfo:
     return GraphInfo(tuple(inputs), tuple(outputs), metadata)
 
 
-def rewrite(model: bytes, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
-    """The same net with fixed input shapes and constant weights.
+def rewrite(model: bytes, shapes: Mapping[str, Shape]) -> bytes:
+    """The same net with other input shapes and constant weights.
 
     Initialisers leave the list of graph inputs: while they are there a caller could replace them, so ONNX
     Runtime may fold nothing into them (CenterFace as shipped runs at less than half speed). The inputs named
-    in `shapes` get those shapes; shapes of outputs and of values in between, which would now contradict, are
+    in `shapes` get those shapes, None for a dimension that is free; shapes of outputs and of values in between, which would now contradict, are
     left for the runtime to infer. Raises ModelError for a name that is not an input, or a file that is not
     ONNX.
     """
@@ -104,7 +107,7 @@ def rewrite(model: bytes, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
     return bytes(out)
 
 
-def _rewrite_graph(graph: memoryview, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+def _rewrite_graph(graph: memoryview, shapes: Mapping[str, Shape]) -> bytes:
     held = _initializers(graph)
     missing = set(shapes)
     out = bytearray()
@@ -128,7 +131,7 @@ def _rewrite_graph(graph: memoryview, shapes: Mapping[str, tuple[int, ...]]) -> 
     return bytes(out)
 
 
-def _with_shape(value: memoryview, shape: tuple[int, ...] | None) -> bytes:
+def _with_shape(value: memoryview, shape: Shape | None) -> bytes:
     """A ValueInfoProto with another shape, or with none."""
     out = bytearray()
     for number, raw, body in _fields(value):
@@ -142,7 +145,7 @@ def _with_shape(value: memoryview, shape: tuple[int, ...] | None) -> bytes:
                 continue
             tensor = b"".join(bytes(r) for n, r, _ in _fields(_message(type_body)) if n != _TENSOR_SHAPE)
             if shape is not None:
-                dims = b"".join(delimited(1, b"\x08" + varint(size)) for size in shape)
+                dims = b"".join(delimited(1, b"" if size is None else b"\x08" + varint(size)) for size in shape)
                 tensor += delimited(_TENSOR_SHAPE, dims)
             kind += delimited(_TYPE_TENSOR, tensor)
         out += delimited(_VALUE_TYPE, bytes(kind))
