@@ -156,9 +156,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, args: str, run: int, cores: in
     from anonfilter.filters import detect
 
     monkeypatch.setattr(detect, "available_cores", lambda: cores)
-    item = make(f"faces{args}")
-    given = item.opts["threads"]
-    assert (item._default_threads("faces", env(stream(), [], threads=run)) if given is None else given) == threads
+    assert make(f"faces{args}")._threads("faces", env(stream(), [], threads=run)) == threads
 
 
 def test_a_frame_without_objects_was_still_looked_at(cache: Path) -> None:

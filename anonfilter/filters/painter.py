@@ -14,6 +14,7 @@ from anonfilter.frame import Frame
 from anonfilter.kernels import ops
 from anonfilter.kernels.formats import FORMATS, PixFmt
 from anonfilter.kernels.targets import Target
+from anonfilter.motion import area, union
 from anonfilter.options import Option
 from anonfilter.records import Box, FrameRecord, Region
 
@@ -29,6 +30,8 @@ SHAPE = Option(
 )
 FEATHER = Option("feather", "int", 0, "soft edge outside of the object", min=0, max=255, unit="luma samples")
 
+# Two regions of one object are painted as the box around both if that is so much larger than the larger one at most.
+_JOINED = 1.1
 # libavutil's AVChromaLocation. Unspecified is taken as left: its mask contains that of the centred siting.
 _SITING = {2: "center", 3: "topleft"}
 _GREY = {8: FORMATS["gray"], 10: FORMATS["gray10le"], 12: FORMATS["gray12le"], 16: FORMATS["gray16le"]}
@@ -49,7 +52,7 @@ class Painter(PixelWriter):
 
     def render(self, frame: Frame, regions: Sequence[Region]) -> None:
         """Cover the regions in place."""
-        targets = [self.target(region) for region in regions]
+        targets = [self.target(region) for region in joined(regions)]
         siting = _SITING.get(self.env.stream.chroma_location, "left")
         self.paint(frame.planes(), frame.fmt, targets, siting)
         alpha = frame.alpha()
@@ -76,6 +79,34 @@ class Painter(PixelWriter):
     ) -> None:
         """Run the kernel."""
         raise NotImplementedError
+
+
+def joined(regions: Sequence[Region]) -> list[Region]:
+    """The same objects in fewer regions, in the order of the first of each.
+
+    An object between two looks is covered on its straight way and where its luma was found, which are nearly always
+    within a few samples of each other, and take twice the time of one.
+    """
+    out: list[Region] = []
+    largest: list[float] = []  # of each one's regions
+    places: dict[tuple[int, str], list[int]] = {}
+    for region in regions:
+        if region.track is None or region.mask is not None or region.shape == "ellipse":
+            out.append(region)
+            largest.append(0.0)
+            continue
+        own = places.setdefault((region.track, region.cls), [])
+        for i in own:
+            box, most = union(out[i].box, region.box), max(largest[i], area(region.box))
+            if area(box) <= _JOINED * most:
+                # Whatever shape the writer makes of a box holds all of it.
+                out[i], largest[i] = out[i].with_(box=box, shape=out[i].shape and region.shape), most
+                break
+        else:
+            own.append(len(out))
+            out.append(region)
+            largest.append(area(region.box))
+    return out
 
 
 def around(box: Box) -> Box:
