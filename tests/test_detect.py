@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -157,6 +159,65 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, args: str, run: int, cores: in
 
     monkeypatch.setattr(detect, "available_cores", lambda: cores)
     assert make(f"faces{args}")._threads("faces", env(stream(), [], threads=run)) == threads
+
+
+@pytest.mark.parametrize("every", ["every=auto:max=6", "every=3"])
+def test_models_look_at_the_same_time_and_see_the_same(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, every: str
+) -> None:
+    from anonfilter.filters import detect
+    from anonfilter.watch import Watch
+
+    met = threading.Barrier(2, timeout=20)
+    real = Watch.look
+
+    def together(self: Watch, *args: Any) -> None:
+        if cores == 4:
+            met.wait()  # nobody gets on alone
+        real(self, *args)
+
+    monkeypatch.setattr(Watch, "look", together)
+    frames = [frame(n) for n in range(13)]
+    results = []
+    for cores in (1, 4):
+        monkeypatch.setattr(detect, "available_cores", lambda cores=cores: cores)
+        item = make(f"one:other:threads=1:{every}")
+        item.open(env(stream(), frames))
+        out = []
+        for picture in frames[:-1]:
+            out += item.push(FrameRecord(picture.n, picture.pts, picture.t))
+        cores = 1  # at the end they look one after the other
+        out += item.flush()
+        item.close()
+        results.append([(record.n, record.ran, record.regions) for record in out])
+    assert results[0] == results[1]
+    assert results[0][0][1] == ("one", "other")
+    assert not any("anonfilter-look" in thread.name for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("which", ["one", "other"])
+def test_a_net_that_fails_beside_another(cache: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    """The error comes when the other net is done: closing would take its memory away from it."""
+    from anonfilter.filters import detect
+    from anonfilter.watch import Watch
+
+    real, done = Watch.look, []
+
+    def fails(self: Watch, *args: Any) -> None:
+        if self.detector.model.name == which:
+            raise ModelError("broken")
+        time.sleep(0.2)
+        real(self, *args)
+        done.append(1)
+
+    monkeypatch.setattr(Watch, "look", fails)
+    monkeypatch.setattr(detect, "available_cores", lambda: 4)
+    item = make("one:other:threads=1:every=3")
+    item.open(env(stream(), [frame()]))
+    with pytest.raises(ModelError, match=f"{which}: in.mp4: frame 0 .*broken"):
+        item.push(FrameRecord(0, 0, 0.0))
+    assert done
+    item.close()
 
 
 def test_a_frame_without_objects_was_still_looked_at(cache: Path) -> None:

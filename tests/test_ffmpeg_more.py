@@ -214,6 +214,7 @@ def test_loops_in_two_passes(
     ("-i {clip} -bsf null", "-bsf:v or -bsf:a"),
     ("-i {clip} -fs 0", "is not a size in bytes"),
     ("-i {clip} -c:v mpeg4 -pass 1", "two passes work with libx264, not mpeg4"),
+    ("-i {clip} -f null -pass 1", "-f null encodes nothing by itself: add -c:v libx264"),
     ("-i {clip} -pass 2 -passlogfile nowhere", "nowhere-0.log: No such file"),
     ("-i {clip} -pass 4", "'4' is not 1, 2 or 3"),
 ])  # fmt: skip

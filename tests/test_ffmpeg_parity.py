@@ -301,7 +301,7 @@ def test_failures(
 # What is an error here and a warning, or nothing at all, there.
 STRICTER = [
     ("-i {clip} -vf null {out} -an", "Trailing option(s) found in the command"),
-    ("-i {clip} -vf null -ss 10 {out}", "no frame came out"),
+    ("-i {clip} -vf null -ss 10 {out}", "no frame between -ss and -t or -to of the output"),
     ("-i {clip} -vf null -t 0 {out}", "-t 0 leaves nothing of the output"),
     ("-t 0 -i {clip} -vf null {out}", "-t 0 leaves nothing of the input"),
     ("-ss 10 -i {clip} -vf null {out}", "is it behind the end?"),

@@ -134,6 +134,28 @@ def test_rewriting_does_not_change_what_a_real_net_computes() -> None:
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-5 * np.abs(one).max())
 
 
+@pytest.mark.parametrize("name", ["faces", "plates"])
+def test_one_copy_of_a_net_for_all_sizes_says_the_same(name: str) -> None:
+    path = real_net(name)
+    rng = np.random.default_rng(4)
+    opened = []
+    for shape in [(1, 3, 96, 160), (1, 3, 192, 192), (1, 3, 96, 160)]:
+        x = rng.random(shape, dtype=np.float32) * 255
+        alone = infer.open_session(path, shapes={"": shape}, engine="onnxruntime", threads=1)
+        shared = infer.open_session(path, shapes={"": shape}, any_size=True, engine="onnxruntime", threads=1)
+        assert shared.outputs == alone.outputs
+        for one, other in zip(alone.run(x).values(), shared.run(x).values(), strict=True):
+            assert one.shape == other.shape
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * np.abs(one).max())
+        opened.append(shared)
+    assert len({id(item._session) for item in opened}) == 1  # type: ignore[attr-defined]
+    opened.pop().close()
+    opened.pop().close()
+    opened.pop().run(rng.random((1, 3, 96, 160), dtype=np.float32))  # what others close stays open for it
+    fresh = infer.open_session(path, shapes={"": (1, 3, 96, 160)}, any_size=True, engine="onnxruntime", threads=1)
+    assert fresh.run(x)
+
+
 @pytest.mark.skipif(not HAS_OPENVINO, reason="the openvino extra is not installed")
 @pytest.mark.parametrize("name", REAL)
 def test_engines_agree(name: str) -> None:

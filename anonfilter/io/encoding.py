@@ -332,6 +332,8 @@ def open_encoder(
 
 def _pass(encoder: str, options: dict[str, str], job: Job) -> None:
     """-pass and -passlogfile. Only x264 reads and writes the statistics itself, where they can be reached from here."""
+    if encoder == "wrapped_avframe":
+        raise OutputError(f"-pass {job.encoding_pass}: -f null encodes nothing by itself: add -c:v libx264")
     if encoder != "libx264":
         more = f" (or -x265-params pass={job.encoding_pass}:stats=FILE)" if encoder == "libx265" else ""
         raise OutputError(

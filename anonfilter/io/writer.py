@@ -282,7 +282,9 @@ class Writer:
         container = self._container
         if container is None or not self.frames:
             self.abort()
-            raise OutputError(f"{self.job.output}: no frame came out of the graph: nothing is written")
+            cut = self.job.out_ss is not None or self.job.out_t is not None or self.job.out_to is not None
+            where = "between -ss and -t or -to of the output" if cut else "came out of the graph"
+            raise OutputError(f"{self.job.output}: no frame {where}: nothing is written")
         try:
             for frame in [] if self._convert is None else self._convert.flush():
                 self._show(frame)
