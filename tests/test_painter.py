@@ -44,12 +44,13 @@ def test_coverage_only_grows_and_hardly() -> None:
     rng = np.random.default_rng(3)
     fewer = 0
     for _ in range(300):
-        regions = []
+        regions: list[Region] = []
+        x = y = w = h = 0.0
         for _ in range(int(rng.integers(1, 12))):
-            x, y, w, h = rng.uniform(0, 40, 2).tolist() + rng.uniform(30, 60, 2).tolist()
             if regions and rng.random() < 0.7:  # drifts, so that chains could grow without end
-                x, y, w, h = (a + d for a, d in zip(last, rng.uniform(-1, 2, 4).tolist(), strict=True))
-            last = (x, y, w, h)
+                x, y, w, h = (np.array([x, y, w, h]) + rng.uniform(-1, 2, 4)).tolist()
+            else:
+                x, y, w, h = rng.uniform(0, 40, 2).tolist() + rng.uniform(30, 60, 2).tolist()
             shape = None if rng.random() < 0.5 else "rect"
             regions.append(region((x, y, x + w, y + h), int(rng.integers(1, 3)), shape=shape))
         out = joined(regions)

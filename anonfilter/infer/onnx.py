@@ -47,7 +47,7 @@ class OnnxSession:
         try:
             if any_size:
                 key = (hashlib.sha256(model).digest(), threads)
-                self._session = _shared.get(key)
+                self._session: Any = _shared.get(key)
                 if self._session is None:
                     free = {name: (*shape[:2], None, None) for name, shape in shapes.items()}
                     self._session = _shared[key] = _opened(ort, model, free, threads)

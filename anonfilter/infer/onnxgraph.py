@@ -88,11 +88,11 @@ def describe(model: bytes) -> GraphInfo:
 def rewrite(model: bytes, shapes: Mapping[str, Shape]) -> bytes:
     """The same net with other input shapes and constant weights.
 
-    Initialisers leave the list of graph inputs: while they are there a caller could replace them, so ONNX
-    Runtime may fold nothing into them (CenterFace as shipped runs at less than half speed). The inputs named
-    in `shapes` get those shapes, None for a dimension that is free; shapes of outputs and of values in between, which would now contradict, are
-    left for the runtime to infer. Raises ModelError for a name that is not an input, or a file that is not
-    ONNX.
+    Initialisers leave the list of graph inputs: while they are there a caller could replace them, so ONNX Runtime
+    may fold nothing into them (CenterFace as shipped runs at less than half speed). The inputs named in `shapes`
+    get those shapes, None for a dimension that is free; shapes of outputs and of values in between, which would now
+    contradict, are left for the runtime to infer. Raises ModelError for a name that is not an input, or a file that
+    is not ONNX.
     """
     out = bytearray()
     found = False
