@@ -13,11 +13,6 @@ Seen = Sequence[tuple[int, Box]]
 """Frames and boxes of one object, in any order, each frame once."""
 
 
-def area(box: Box) -> float:
-    """Of a box, in luma samples."""
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
 def union(a: Box, b: Box) -> Box:
     """The smallest box around both."""
     return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])

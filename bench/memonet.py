@@ -83,7 +83,8 @@ def _detection(item: list[Any]) -> Detection:
 @dataclass
 class Meter:
     """What one graph asked of the nets. calls: of each model on whole frames. area: of the tensors of one such call, in
-    samples. crops, crop_area: runs of a net on anything else, and the area of their tensors."""
+    samples. crops, crop_area: runs of a net on anything else, and the area of their tensors. Neither this nor Memo is
+    for several threads: lanes.py opens its filters with threads=1, with which models look one after the other."""
 
     calls: Counter[str] = field(default_factory=Counter)
     area: dict[str, int] = field(default_factory=dict)

@@ -197,7 +197,8 @@ def test_models_look_at_the_same_time_and_see_the_same(
 
 @pytest.mark.parametrize("which", ["one", "other"])
 def test_a_net_that_fails_beside_another(cache: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
-    """The error comes when the other net is done: closing would take its memory away from it."""
+    """The error comes when the other net is done (`one` fails in the thread that waits for it): closing would take its
+    memory away from it."""
     from anonfilter.filters import detect
     from anonfilter.watch import Watch
 
@@ -216,7 +217,7 @@ def test_a_net_that_fails_beside_another(cache: Path, monkeypatch: pytest.Monkey
     item.open(env(stream(), [frame()]))
     with pytest.raises(ModelError, match=f"{which}: in.mp4: frame 0 .*broken"):
         item.push(FrameRecord(0, 0, 0.0))
-    assert done
+    assert done, "the other net is still at work"
     item.close()
 
 

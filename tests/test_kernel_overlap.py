@@ -53,25 +53,32 @@ def test_many_pieces_are_work_done_in_vain_not_a_hole() -> None:
 
 
 @pytest.mark.parametrize("feather", [0, 3])
-@pytest.mark.parametrize("name", ["nv12", "yuv420p", "p010le"])
-def test_what_is_left_out_would_change_nothing(name: str, feather: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "siting"),
+    [
+        ("nv12", "left"), ("yuv420p", "topleft"), ("p010le", "center"), ("yuv422p", "left"), ("yuv440p", "left"),
+        ("yuv444p", "center"), ("gray", "left"),
+    ],
+)  # fmt: skip
+def test_what_is_left_out_would_change_nothing(name: str, siting: str, feather: int) -> None:
     rng = np.random.default_rng(21)
     fmt = FORMATS[name]
     left_out = 0
-    for _ in range(40):
+    for _ in range(25):
         width, height = (int(rng.integers(20, 70)) for _ in "xy")
         before = kernel_cases.planes(rng, fmt, width, height)
         targets = []
         for _ in range(int(rng.integers(2, 12))):
             x0, y0 = int(rng.integers(-9, width)), int(rng.integers(-9, height))
             x1, y1 = x0 + int(rng.integers(1, width + 9)), y0 + int(rng.integers(1, height + 9))
-            shape = str(rng.choice(["rect", "rect", "rect", "ellipse"]))
-            targets.append(Target(x0, y0, x1, y1, shape, h=int(rng.integers(1, 9))))
+            shape = str(rng.choice(["rect", "rect", "rect", "ellipse", "mask"]))
+            mask = (rng.random((y1 - y0, x1 - x0)) < 0.6).astype(np.uint8) if shape == "mask" else None
+            targets.append(Target(x0, y0, x1, y1, shape, mask, h=int(rng.integers(1, 9))))
         left_out += len(targets) - len(writers(targets, width, height))
         results = []
         for backend in ("cpu", "ref"):
             after = before.copy()
-            ops.blur(after.arrays, fmt, targets, feather=feather, backend=backend)
+            ops.blur(after.arrays, fmt, targets, feather=feather, siting=siting, backend=backend)
             results.append(after)
         assert results[0].same_bytes(results[1])
-    assert left_out > 20
+    assert left_out > 10

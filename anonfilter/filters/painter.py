@@ -14,7 +14,6 @@ from anonfilter.frame import Frame
 from anonfilter.kernels import ops
 from anonfilter.kernels.formats import FORMATS, PixFmt
 from anonfilter.kernels.targets import Target
-from anonfilter.motion import area, union
 from anonfilter.options import Option
 from anonfilter.records import Box, FrameRecord, Region
 
@@ -30,7 +29,7 @@ SHAPE = Option(
 )
 FEATHER = Option("feather", "int", 0, "soft edge outside of the object", min=0, max=255, unit="luma samples")
 
-# Two regions of one object are painted as the box around both if that is so much larger than the larger one at most.
+# Two rectangles of one object are painted as the one around both if that is so much larger than the larger at most.
 _JOINED = 1.1
 # libavutil's AVChromaLocation. Unspecified is taken as left: its mask contains that of the centred siting.
 _SITING = {2: "center", 3: "topleft"}
@@ -52,7 +51,7 @@ class Painter(PixelWriter):
 
     def render(self, frame: Frame, regions: Sequence[Region]) -> None:
         """Cover the regions in place."""
-        targets = [self.target(region) for region in joined(regions)]
+        targets = joined(regions, [self.target(region) for region in regions])
         siting = _SITING.get(self.env.stream.chroma_location, "left")
         self.paint(frame.planes(), frame.fmt, targets, siting)
         alpha = frame.alpha()
@@ -81,31 +80,32 @@ class Painter(PixelWriter):
         raise NotImplementedError
 
 
-def joined(regions: Sequence[Region]) -> list[Region]:
-    """The same objects in fewer regions, in the order of the first of each.
+def joined(regions: Sequence[Region], targets: Sequence[Target]) -> list[Target]:
+    """The regions' targets, in fewer rectangles: those of one object that nearly coincide become the one around them,
+    in the place of the first.
 
     An object between two looks is covered on its straight way and where its luma was found, which are nearly always
-    within a few samples of each other, and take twice the time of one.
+    within a few samples of each other, and take twice the time of one. Other shapes stay: none of them holds what it
+    held in a smaller box.
     """
-    out: list[Region] = []
-    largest: list[float] = []  # of each one's regions
+    out: list[Target] = []
+    largest: list[int] = []  # area of the largest target that each was made of
     places: dict[tuple[int, str], list[int]] = {}
-    for region in regions:
-        if region.track is None or region.mask is not None or region.shape == "ellipse":
-            out.append(region)
-            largest.append(0.0)
-            continue
-        own = places.setdefault((region.track, region.cls), [])
-        for i in own:
-            box, most = union(out[i].box, region.box), max(largest[i], area(region.box))
-            if area(box) <= _JOINED * most:
-                # Whatever shape the writer makes of a box holds all of it.
-                out[i], largest[i] = out[i].with_(box=box, shape=out[i].shape and region.shape), most
+    for region, target in zip(regions, targets, strict=True):
+        size = target.width * target.height
+        own = [] if region.track is None else places.setdefault((region.track, region.cls), [])
+        for i in own if target.shape == "rect" else ():
+            other, most = out[i], max(largest[i], size)
+            x0, y0 = min(other.x0, target.x0), min(other.y0, target.y0)
+            x1, y1 = max(other.x1, target.x1), max(other.y1, target.y1)
+            if (x1 - x0) * (y1 - y0) <= _JOINED * most:
+                out[i], largest[i] = Target(x0, y0, x1, y1), most
                 break
         else:
-            own.append(len(out))
-            out.append(region)
-            largest.append(area(region.box))
+            if target.shape == "rect":
+                own.append(len(out))
+            out.append(target)
+            largest.append(size)
     return out
 
 

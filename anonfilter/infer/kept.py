@@ -1,4 +1,7 @@
-"""Sessions that outlive a run: a folder of files opens each net once for each size of picture."""
+"""Sessions that outlive a run: a folder of files opens each net once for each size of picture.
+
+Of a net that takes any size ONNX Runtime's sessions share one copy (onnx.py), which goes with the last of them.
+"""
 
 from __future__ import annotations
 

@@ -16,8 +16,9 @@ from anonfilter.errors import ModelError
 from anonfilter.infer import Tensor, first_line
 from anonfilter.infer.onnxgraph import Shape, describe, rewrite
 
-_shared: WeakValueDictionary[tuple[bytes, int], Any] = WeakValueDictionary()
-"""Nets that take pictures of any size, by file and threads, while somebody has them open."""
+_shared: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
+"""Nets that take pictures of any size, by file, threads and what is fixed of the shapes, while somebody has them
+open."""
 
 
 class OnnxSession:
@@ -46,10 +47,10 @@ class OnnxSession:
             raise ModelError("onnxruntime is not installed: pip install onnxruntime") from None
         try:
             if any_size:
-                key = (hashlib.sha256(model).digest(), threads)
+                free = {name: (*shape[:2], None, None) for name, shape in shapes.items()}
+                key = (hashlib.sha256(model).digest(), threads, *sorted(free.items()))
                 self._session: Any = _shared.get(key)
                 if self._session is None:
-                    free = {name: (*shape[:2], None, None) for name, shape in shapes.items()}
                     self._session = _shared[key] = _opened(ort, model, free, threads)
             else:
                 self._session = _opened(ort, model, shapes, threads)
