@@ -164,7 +164,7 @@ def test_killed_at_any_moment_and_run_again(server: ForkServer, clip: Any) -> No
 
     tally = fuzzkill.kill(5, 3, server=server, source=clip("kill.mp4", size=(320, 240), frames=100))
     assert tally.faults == []
-    assert tally.refused > 2  # it was killed before it had finished
+    assert tally.refused > 0  # it was killed before it had finished; how often, the load on the machine decides
 
 
 def test_numbered_pictures_killed_at_any_moment_and_run_again(server: ForkServer, clip: Any) -> None:
