@@ -183,17 +183,15 @@ class Detect(PixelReader):
 
     def _pushed(self, n: int, cut: bool) -> list[int]:
         """What the schedules say to a frame."""
-        pushes = [partial(watch.schedule.push, n, cut) for watch in self._watches]
-        due = [watch.schedule.due(n, cut) for watch in self._watches]
-        if self._others is None or sum(due) < 2:
-            return [push() for push in pushes]
-        first = due.index(True)
-        later = {i: self._others.submit(pushes[i]) for i in range(first + 1, len(due)) if due[i]}
+        schedules = [watch.schedule for watch in self._watches]
+        due = [] if self._others is None else [item for item in schedules if item.due(n, cut)]
+        later = due[1:]
+        futures = [self._others.submit(item.push, n, cut) for item in later] if self._others is not None else []
         try:
-            ends = {i: push() for i, push in enumerate(pushes) if i not in later}
+            ends = [item.push(n, cut) for item in schedules if item not in later]
         finally:
-            wait(later.values())  # what fails closes the nets, and none may be at work then
-        return [*ends.values(), *(other.result() for other in later.values())]
+            wait(futures)  # what fails closes the nets, and none may be at work then
+        return [*ends, *(future.result() for future in futures)]
 
     def _settled(self, end: int | None) -> Iterator[FrameRecord]:
         """Waiting records of frames before `end` (None: all), with what was seen on them."""

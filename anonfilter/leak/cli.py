@@ -16,6 +16,7 @@ from anonfilter.leak.byrecords import Measured, of_file
 from anonfilter.leak.figures import LIMIT, Figures, figures, text, unmet
 from anonfilter.leak.truth import Truth, load_truth
 from anonfilter.records import SHAPES
+from anonfilter.values import not_negative
 
 UNMET = 2
 """Exit status where the figures are not what -require asks for: a script tells it from a command that failed."""
@@ -127,12 +128,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _height(value: str) -> float:
     try:
-        height = float(value)
+        return not_negative(value)
     except ValueError:
-        height = -1.0
-    if not 0 <= height < 1e6:
-        raise argparse.ArgumentTypeError(f"'{value}' is not a height in luma samples")
-    return height
+        raise argparse.ArgumentTypeError(f"'{value}' is not a height in luma samples") from None
 
 
 def _limit(value: str) -> float:
